@@ -1,0 +1,48 @@
+# Entry of the workflow. What there is to build is planned in src/t2i_repro/spec/plan.py, from params.yaml and papers/;
+# the rules only say how each kind of artefact is built on a machine.
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+source = Path("src").resolve()
+sys.path.insert(0, str(source))
+
+from t2i_repro.errors import ReproError
+from t2i_repro.spec.plan import Planner, write_specs
+
+
+configfile: "params.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+try:
+    planner = Planner(Path("."), config)
+    write_specs(planner)
+except ReproError as error:
+    raise WorkflowError(str(error)) from None
+
+# Jobs find the package without an installation: in conda environments and on cluster nodes too.
+shell.prefix(f"export PYTHONPATH='{source}'; ")
+
+
+wildcard_constraints:
+    scale="[a-z0-9-]+",
+    name="[a-z0-9-]+",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/render.smk"
+include: "workflow/rules/targets.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        targets("report", "data", "encoders", "checkpoints"),

@@ -1,0 +1,1 @@
+"""The papers checked by computation: claims against numbers, numbers against each other. Needs no torch."""

@@ -1,0 +1,207 @@
+"""Contradictions inside a paper and between papers, found from the printed numbers alone."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from t2i_repro.errors import ReproError
+from t2i_repro.spec.papers import measured_in
+from t2i_repro.spec.reported import Cell, cells
+from t2i_repro.spec.systems import resolve_systems
+
+# Metrics whose protocol says, after the colon, what is counted. For all others it names the network that looks.
+QUANTITIES = ("dataset", "gpus", "ms-ssim", "params", "retrieval")
+WORTH_LISTING = 0.05
+
+
+@dataclass(frozen=True)
+class Print:
+    """A printed number with its place."""
+
+    cell: Cell
+    system: str
+    where: str
+    row: str
+    column: str
+
+    @property
+    def place(self) -> str:
+        """`Sec. 4.2, Table 1, DM-GAN, FID`."""
+        return f"{self.where}, {self.row}, {self.column}"
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Something a paper says against itself. `kind`: printed-twice, mixed-row, longer-is-worse."""
+
+    kind: str
+    paper: str
+    title: str
+    says: str
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One system, dataset and metric as several papers print it."""
+
+    system: str
+    dataset: str
+    metric: str
+    prints: tuple[Print, ...]
+
+    @property
+    def spread(self) -> float:
+        """Largest over smallest value, less 1."""
+        values = [float(given.cell.value or 0) for given in self.prints]
+        return max(values) / min(values) - 1 if min(values) > 0 else float(max(values) > min(values))
+
+    @property
+    def title(self) -> str:
+        """`AttnGAN, CUB, FID`, with the shortest of the names that the papers give it."""
+        name = min((re.sub("[¹²³†]", "", given.row) for given in self.prints), key=len)
+        return f"{name}, {self.dataset.upper()}, {self.metric.upper()}"
+
+
+def metric_of(protocol: str) -> str:
+    """What a protocol measures, whichever network looks: `fid` of `fid:tf`, `fid 64px` of `fid:tf-64px`."""
+    name, _, rest = protocol.partition(":")
+    if name in QUANTITIES:
+        return protocol
+    size = re.search(r"[0-9]+px$", rest)
+    return f"{name} {size[0]}" if size else name
+
+
+def prints(papers: dict[str, dict[str, Any]]) -> Iterator[Print]:
+    """Every printed number of a system on a dataset, bounds left out. A row is its system's, or else the one of its
+    name: rows that no system rebuilds have the same name in every paper."""
+    for cell in cells(papers):
+        if cell.value is None or cell.bound or cell.protocol is None or cell.dataset is None:
+            continue
+        table = papers[cell.paper]["tables"][cell.table]
+        row, column = table["rows"][cell.row], table["columns"][cell.column]
+        if cell.protocol.startswith("dataset:"):
+            continue
+        system = measured_in(row, column).get("system", cell.row)
+        yield Print(cell, system, table["where"], row["label"], column["label"])
+
+
+def contradictions(papers: dict[str, dict[str, Any]]) -> list[Contradiction]:
+    """Every contradiction inside a paper that its numbers show without its text."""
+    found = []
+    for paper_id, paper in papers.items():
+        own = list(prints({paper_id: paper}))
+        found += [*printed_twice(paper_id, own), *mixed_rows(paper_id, own)]
+    return found + longer_is_worse(papers)
+
+
+def alike(given: list[Print]) -> dict[tuple[str, str, str], list[Print]]:
+    """Prints by (system, dataset, metric)."""
+    groups: dict[tuple[str, str, str], list[Print]] = {}
+    for one in given:
+        groups.setdefault((one.system, str(one.cell.dataset), metric_of(str(one.cell.protocol))), []).append(one)
+    return groups
+
+
+def texts(given: list[Print]) -> str:
+    return " and ".join(dict.fromkeys(one.cell.text() for one in given))
+
+
+def printed_twice(paper: str, own: list[Print]) -> Iterator[Contradiction]:
+    """One system, dataset and metric with more than one value in one paper."""
+    for (system, dataset, metric), given in alike(own).items():
+        if len({one.cell.value for one in given}) > 1:
+            title = f"{system}: two values of {metric.upper()} on {dataset.upper()}"
+            says = f"One configuration is printed with {texts(given)}."
+            yield Contradiction("printed-twice", paper, title, says, tuple(one.place for one in given))
+
+
+def mixed_rows(paper: str, own: list[Print]) -> Iterator[Contradiction]:
+    """A row whose numbers all stand in another table of the paper, some of them with its own system, but in no single
+    row of it."""
+    rows: dict[tuple[str, str], list[Print]] = {}
+    for one in own:
+        rows.setdefault((one.cell.table, one.cell.row), []).append(one)
+
+    def number(one: Print) -> tuple[Any, ...]:
+        return (one.cell.dataset, metric_of(str(one.cell.protocol)), one.cell.value, one.cell.std)
+
+    def measures(row: list[Print]) -> set[tuple[Any, ...]]:
+        return {number(one)[:2] for one in row}
+
+    for (table, _), row in rows.items():
+        for other_table in dict.fromkeys(key[0] for key in rows if key[0] != table):
+            others = [given for key, given in rows.items() if key[0] == other_table]
+            shared = [one for one in row if all(number(one)[:2] in measures(other) for other in others)]
+            homes = [[other for other in others if number(one) in map(number, other)] for one in shared]
+            whole = any(all(other in home for home in homes) for other in others)
+            own_home = any(row[0].system == other[0].system for home in homes for other in home)
+            if len(shared) < 2 or whole or not all(homes) or not own_home:
+                continue
+            sources = [(one, home[0]) for one, home in zip(shared, homes, strict=True)]
+            says = "; ".join(f"{one.cell.text()} is that of row {home[0].row!r}" for one, home in sources)
+            title = f"{row[0].row}: one row out of several of {sources[0][1][0].where}"
+            places = tuple(one.place for one in shared)
+            yield Contradiction("mixed-row", paper, title, f"No run of the paper has both: {says}.", places)
+
+
+def longer_is_worse(papers: dict[str, dict[str, Any]]) -> list[Contradiction]:
+    """Two systems that differ in their number of epochs alone, of which the longer training has a worse number."""
+    try:
+        systems = resolve_systems(papers)
+    except ReproError:
+        return []  # the planner reports it; printed numbers can be compared all the same
+    groups = alike(list(prints(papers)))
+    found = []
+    for short, long in itertools.permutations(systems, 2):
+        if not longer(systems[short], systems[long]):
+            continue
+        for (system, dataset, metric), given in groups.items():
+            for one in given if system == short else []:
+                for other in groups.get((long, dataset, metric), []):
+                    if other.cell.paper == one.cell.paper and worse(other.cell, one.cell):
+                        found.append(fewer_epochs(one, other, systems, dataset, metric))
+    return list({contradiction.title: contradiction for contradiction in found}.values())
+
+
+def fewer_epochs(one: Print, other: Print, systems: dict[str, Any], dataset: str, metric: str) -> Contradiction:
+    epochs = [epochs_of(systems[given.system])[dataset] for given in (one, other)]
+    says = f"{one.cell.text()} after {epochs[0]} epochs, {other.cell.text()} after {epochs[1]}."
+    title = f"{other.system}: {metric} on {dataset.upper()} gets worse with longer training"
+    return Contradiction("longer-is-worse", one.cell.paper, title, says, (one.place, other.place))
+
+
+def epochs_of(system: dict[str, Any]) -> dict[str, int]:
+    given = system.get("train", {}).get("epochs", {})
+    return given if isinstance(given, dict) else dict.fromkeys(("cub", "oxford", "coco"), given)
+
+
+def longer(short: dict[str, Any], long: dict[str, Any]) -> bool:
+    """Whether two systems differ in epochs alone, of which the second has more on some dataset and fewer on none."""
+    bare = [{**given, "train": {**given.get("train", {}), "epochs": None}} for given in (short, long)]
+    if bare[0] != bare[1]:
+        return False
+    one, other = epochs_of(short), epochs_of(long)
+    shared = one.keys() & other.keys()
+    return any(other[key] > one[key] for key in shared) and all(other[key] >= one[key] for key in shared)
+
+
+def worse(one: Cell, other: Cell) -> bool:
+    if one.value is None or other.value is None or one.better is None:
+        return False
+    return one.value < other.value if one.better == "higher" else one.value > other.value
+
+
+def disagreements(papers: dict[str, dict[str, Any]], more_than: float = 0.0) -> list[Compared]:
+    """What at least two papers print of the same system, dataset and metric, with values that differ by more than
+    `more_than`; the largest spread first."""
+    found = []
+    for key, given in alike(list(prints(papers))).items():
+        once = {(one.cell.paper, one.cell.value, one.cell.std): one for one in reversed(given)}
+        chosen = tuple(sorted(once.values(), key=lambda one: (one.cell.value or 0, one.cell.paper)))
+        compared = Compared(*key, chosen)
+        if len({one.cell.paper for one in chosen}) > 1 and compared.spread > more_than:
+            found.append(compared)
+    return sorted(found, key=lambda compared: -compared.spread)

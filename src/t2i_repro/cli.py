@@ -1,0 +1,100 @@
+"""The command line: one verb per arrow of the flow, and a few for people.
+
+Verbs of the flow build an artefact from its spec file: `python -m t2i_repro train --spec FILE`. The others have
+arguments of their own (`python -m t2i_repro VERB --help`).
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from pathlib import Path
+
+from t2i_repro.errors import ReproError
+from t2i_repro.spec.node import read_node
+from t2i_repro.spec.record import AlreadyBuilt, building
+
+# Verb of the flow: (module with `run(node, out, build)`, what it does). Modules are imported when asked for: a table
+# must not wait for torch.
+FLOW = {
+    "standin": ("t2i_repro.data.standins", "draw procedural raw data in an official layout"),
+    "prepare": ("t2i_repro.data.prepare", "read raw data once, into arrays for random access"),
+    "fetch-asset": ("t2i_repro.data.fetch", "download weights with a checksum"),
+    "pretrain": ("t2i_repro.training.pretrain", "train an encoder (DAMSM) or a classifier"),
+    "train": ("t2i_repro.training.train", "train a GAN; resumes exactly where it was stopped"),
+    "sample": ("t2i_repro.sampling.sample", "generate the images a run is judged by"),
+    "embed": ("t2i_repro.metrics.embed", "compute a network's features of images"),
+    "judge": ("t2i_repro.metrics.judge", "train the ranking network of visual-semantic similarity"),
+    "score": ("t2i_repro.metrics.score", "apply a metric protocol to features"),
+    "render": ("t2i_repro.rendering.render", "render a table or a figure"),
+    "report": ("t2i_repro.rendering.report", "build the HTML report"),
+    "store": ("t2i_repro.spec.store", "lay out what DVC versions"),
+}
+
+# Verbs of the flow that people can use without a spec file: module with `add_arguments(parser)` and `main(args)`.
+ALONE = {"score": "t2i_repro.metrics.standalone"}
+
+# Verb for people: (module with `add_arguments(parser)` and `main(args)`, what it does).
+TOOLS = {
+    "plan": ("t2i_repro.spec.show", "list what would be built, with digests"),
+    "reported": ("t2i_repro.spec.reported", "print every number of the papers, as printed"),
+    "audit": ("t2i_repro.audit.tool", "check the papers' claims and compare their numbers"),
+    "papers": ("t2i_repro.rendering.terminal_papers", "list the papers, and what of them can be rebuilt"),
+    "tables": ("t2i_repro.rendering.terminal", "print a paper's tables, with rebuilt numbers where there are any"),
+    "fetch": ("t2i_repro.data.fetch", "download datasets or weights, with checksum and resume"),
+    "export": ("t2i_repro.sampling.export", "write samples as a folder of PNG files"),
+    "restore": ("t2i_repro.spec.store", "put artefacts that `dvc pull` brought back where Snakemake looks for them"),
+    "params": ("t2i_repro.models.counts", "count parameters of every system at full width"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb. Returns the exit status: 0, or the `exit_code` of the ReproError that stopped it."""
+    arguments = sys.argv[1:] if argv is None else argv
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    parser = argparse.ArgumentParser(
+        prog="t2i-repro", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, (module, summary) in {**FLOW, **TOOLS}.items():
+        verb = verbs.add_parser(name, help=summary, description=summary)
+        if name in FLOW:
+            verb.add_argument(
+                "--spec", type=Path, required=name not in ALONE, help="spec file of the artefact, from results/*/specs/"
+            )
+            verb.add_argument("--out", type=Path, help="folder to build it in; default: its place in results/")
+            if name in ALONE and name in arguments[:1]:
+                alone = importlib.import_module(ALONE[name])
+                verb.description, verb.formatter_class = alone.__doc__, argparse.RawDescriptionHelpFormatter
+                alone.add_arguments(verb)
+        elif name in arguments[:1]:
+            importlib.import_module(module).add_arguments(verb)
+    args = parser.parse_args(arguments)
+    try:
+        if args.verb in ALONE and args.spec is None:
+            importlib.import_module(ALONE[args.verb]).main(args)
+        elif args.verb in FLOW:
+            build(args.verb, args.spec, args.out)
+        else:
+            try:
+                importlib.import_module(TOOLS[args.verb][0]).main(args)
+                sys.stdout.flush()
+            except BrokenPipeError:  # a reader such as head has enough; Python would flush once more at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReproError as error:
+        print(f"t2i-repro {args.verb}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def build(verb: str, spec: Path, out: Path | None) -> None:
+    """Build the artefact of a spec file, unless it is there already."""
+    node = read_node(spec)
+    if node.verb != verb:
+        raise ReproError(f"{spec}: describes a {node.kind}; build it with `python -m t2i_repro {node.verb}`")
+    try:
+        with building(node, out or Path(node.folder)) as work:
+            importlib.import_module(FLOW[verb][0]).run(node, out or Path(node.folder), work)
+    except AlreadyBuilt:
+        logging.getLogger(__name__).info("%s is already built", out or node.folder)

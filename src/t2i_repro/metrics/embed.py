@@ -1,0 +1,166 @@
+"""Verb `embed`: what a network says of every image, or of every caption, once for all metrics.
+
+Writes ``pooled.npy`` float32 [N, d]; ``origin.npy`` int64 [N, 3], the image, caption and class that row i belongs to
+(-1: none); and of images seen by a classifier ``probabilities.npy`` float32 [N, K] (softmax).
+"""
+
+import hashlib
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from t2i_repro.data.prepared import Prepared
+from t2i_repro.errors import ReproError
+from t2i_repro.metrics.images import Images, indices_of, open_images
+from t2i_repro.metrics.networks import Network, open_network
+from t2i_repro.spec.digest import digest
+from t2i_repro.spec.node import Node
+from t2i_repro.spec.record import Build, atomic_write
+
+CHUNK = 16  # images per forward pass, always: kernels chosen by batch size would change the last digits
+CAPTIONS = 256  # captions per forward pass
+
+
+def run(node: Node, out: Path, build: Build) -> None:
+    """Embed input `images` (a sample, or the split of prepared data), or with ``captions`` the captions of a split,
+    with input `network`. Facts: network, its SHA-256, standin, n, image_size, and the digest of the content."""
+    spec = node.spec
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = open_network(build.input("network"), device, spec.get("preparation", "unit"))
+    if network.standin and not spec["standin"]:
+        raise ReproError(
+            f"{build.input('network')}: is a stand-in; the spec of {node.name} says that it is not. Run "
+            f"`python -m t2i_repro plan` again."
+        )
+    facts = {
+        "network": network.name,
+        "network_sha256": network.sha256,
+        "network_trained_by_us": network.trained_by_us,
+        "preparation": spec.get("preparation", "unit"),
+        "standin": spec["standin"],
+        "images": node.inputs["images"].path,
+    }
+    with torch.inference_mode():
+        facts |= (embed_captions if spec.get("captions") else embed_images)(node, out, build, network)
+    facts["content"] = digest([facts.get(key) for key in ("seen", "network_sha256", "preparation", "image_size")])
+    build.facts |= facts
+
+
+def embed_images(node: Node, out: Path, build: Build, network: Network) -> dict[str, object]:
+    """``pooled.npy``, ``probabilities.npy`` and ``origin.npy`` of images; returns the facts about them."""
+    images = open_images(build.input("images"), node.inputs["images"].kind, node.spec["split"], node.spec.get("size"))
+    with ExitStack() as files:
+        pooled = files.enter_context(atomic_write(out / "pooled.npy"))
+        probabilities = files.enter_context(atomic_write(out / "probabilities.npy"))
+        dimensions, classes, seen = embed(images, network, pooled, probabilities, node.name)
+    if not classes:
+        (out / "probabilities.npy").unlink()
+    write_origin(out, images.origin)
+    return {
+        "data_is_standin": images.data_is_standin,
+        "real_images": images.real,
+        "run": images.run,
+        "n": images.count,
+        "image_size": images.size,
+        "reduced": images.reduced,
+        "dimensions": dimensions,
+        "classes": classes,
+        "seen": seen,
+    }
+
+
+def embed_captions(node: Node, out: Path, build: Build, network: Network) -> dict[str, object]:
+    """``pooled.npy`` and ``origin.npy`` of every caption of a split, in the dataset's order."""
+    if network.read is None:
+        raise ReproError(f"{node.name}: {network.name} reads no captions; expected a damsm or CLIP")
+    data = Prepared(build.input("images"))
+    images = indices_of(data, node.spec["split"])
+    captions = np.concatenate([np.array(data.caption_ids(int(image)), dtype=np.int64) for image in images])
+    rows, told = [], hashlib.sha256()
+    for start in tqdm(range(0, len(captions), CAPTIONS), desc=node.name, unit="batch", disable=None):
+        part = captions[start : start + CAPTIONS].tolist()
+        rows.append(network.read(data, part).float().cpu().numpy())
+        for caption in part:
+            told.update(data.caption(caption).encode() + b"\0")
+    pooled = np.concatenate(rows)
+    check_finite({"embedding of caption": pooled}, 0, node.name)
+    with atomic_write(out / "pooled.npy") as file:
+        np.save(file, pooled)
+    owners = data.caption_image[captions]
+    write_origin(out, np.stack([owners, captions, data.class_ids[owners]], axis=1))
+    return {
+        "data_is_standin": data.raw_is_standin,
+        "n": len(pooled),
+        "dimensions": pooled.shape[1],
+        "has_classes": data.layout != "coco",
+        "seen": told.hexdigest(),
+    }
+
+
+def write_origin(out: Path, origin: np.ndarray) -> None:
+    with atomic_write(out / "origin.npy") as file:
+        np.save(file, origin.astype("<i8"))
+
+
+def embed(
+    images: Images, network: Network, pooled_file: IO[bytes], probabilities_file: IO[bytes], title: str
+) -> tuple[int, int, str]:
+    """Write pooled features [N, d] and probabilities [N, K], float32, as .npy; returns d, K (0: no classes, nothing
+    written) and the SHA-256 of all pixels. Constant memory.
+
+    A row depends on its image alone. Raises ReproError on NaN, and where all images have the same features.
+    """
+    first: np.ndarray | None = None
+    alike, shape, seen = True, (0, 0), hashlib.sha256()
+    with tqdm(total=images.count, desc=title, unit="img", disable=None) as bar:
+        for start in range(0, images.count, CHUNK):
+            block = images.read(start, min(start + CHUNK, images.count))
+            if block.shape[1:] != (images.size, images.size, 3):
+                raise ReproError(f"{title}: images {start}..: found {block.shape[1:]}; expected {images.size} px, RGB")
+            seen.update(np.ascontiguousarray(block).data)
+            pooled, probabilities = look(network, block)
+            check_finite({"pooled features of image": pooled, "probabilities of image": probabilities}, start, title)
+            if first is None:
+                first, shape = pooled[0], (pooled.shape[1], probabilities.shape[1])
+                for file, columns in zip((pooled_file, probabilities_file), shape, strict=True):
+                    header = {"descr": "<f4", "fortran_order": False, "shape": (images.count, columns)}
+                    np.lib.format.write_array_header_1_0(file, header)
+            alike = alike and bool((pooled == first).all())
+            pooled_file.write(pooled.astype("<f4").tobytes())
+            probabilities_file.write(probabilities.astype("<f4").tobytes())
+            bar.update(len(block))
+    if images.count == 0:
+        raise ReproError(f"{title}: no image to embed")
+    if alike and images.count > 1:
+        raise ReproError(
+            f"{title}: all {images.count} images have the same features: the images are all alike (a collapsed "
+            f"generator?), or the network sees nothing; look at the sample's preview.png"
+        )
+    return *shape, seen.hexdigest()
+
+
+def look(network: Network, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features and probabilities ([B, 0] where there are no classes) of at most CHUNK images uint8 [B, S, S, 3],
+    filled up to CHUNK."""
+    filled = np.zeros((CHUNK, *block.shape[1:]), dtype=np.uint8)
+    filled[: len(block)] = block
+    pooled, logits = network.look(torch.from_numpy(filled).permute(0, 3, 1, 2))
+    known = pooled[: len(block)].float().cpu().numpy()
+    if logits is None:
+        return known, np.zeros((len(block), 0), dtype=np.float32)
+    return known, torch.softmax(logits[: len(block)].double(), dim=1).float().cpu().numpy()
+
+
+def check_finite(given: dict[str, np.ndarray], start: int, title: str) -> None:
+    """Refuse NaN and infinity; `start` is the number of the first row."""
+    for what, values in given.items():
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(bad):
+            raise ReproError(
+                f"{title}: {what} {start + bad[0]} holds NaN or infinity: network or images are broken. Train or "
+                f"sample again."
+            )

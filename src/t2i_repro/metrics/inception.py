@@ -1,0 +1,74 @@
+"""Inception Score (Salimans et al. 2016): exp of the mean Kullback-Leibler divergence from p(y|x) to p(y)."""
+
+import numpy as np
+import numpy.typing as npt
+
+from t2i_repro.errors import ReproError
+from t2i_repro.metrics.moments import Array, blocks
+
+SPLITS = 10
+
+
+def hashed_splits(ids: npt.ArrayLike, splits: int) -> npt.NDArray[np.int64]:
+    """Split number 0..splits-1 of each sample, from a hash of its id (distinct integers >= 0), whatever their order.
+
+    Ids are ranked by their hash and dealt round, so that split sizes differ by one at most.
+    Raises ReproError on an id that occurs twice.
+    """
+    keys = np.asarray(ids, dtype=np.uint64)
+    if len(np.unique(keys)) != len(keys):
+        raise ReproError(
+            f"{len(keys) - len(np.unique(keys))} of {len(keys)} samples are there twice; expected distinct ids"
+        )
+    # The finaliser of SplitMix64 (Steele et al. 2014), a bijection: distinct ids have distinct hashes.
+    mixed = keys + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    numbers = np.empty(len(keys), dtype=np.int64)
+    numbers[np.argsort(mixed)] = np.arange(len(keys)) % splits
+    return numbers
+
+
+def contiguous_splits(count: int, splits: int) -> npt.NDArray[np.int64]:
+    """Split number of each sample when they are cut in the order they stand, as released code does."""
+    return np.arange(count, dtype=np.int64) * splits // count
+
+
+def inception_score(
+    probabilities: Array, splits: int = SPLITS, groups: npt.NDArray[np.int64] | None = None
+) -> tuple[float, float]:
+    """Mean and population standard deviation over splits of the Inception Score; both in float64.
+
+    ``probabilities`` [N, K] are softmax outputs, row i of sample i. The released code shuffles images without a seed
+    and cuts contiguous splits; ours are fixed by a hash of the sample's index (``hashed_splits``), which is as random,
+    of equal sizes (to one), and the same for everybody. ``groups`` [N] gives other splits (``contiguous_splits``).
+
+    Raises ReproError when there are fewer samples than splits, or rows that are no probabilities.
+    """
+    if probabilities.ndim != 2 or probabilities.shape[1] < 2:
+        raise ReproError(f"probabilities: found shape {probabilities.shape}; expected [N, K] with K >= 2 classes")
+    if splits < 1 or len(probabilities) < splits:
+        raise ReproError(f"Inception Score over {splits} splits needs as many samples; there are {len(probabilities)}")
+    numbers = hashed_splits(np.arange(len(probabilities)), splits) if groups is None else groups
+    classes = probabilities.shape[1]
+    counts, entropies, marginals = np.zeros(splits), np.zeros(splits), np.zeros((splits, classes))
+    start = 0
+    for block in blocks(probabilities):
+        sums = block.sum(axis=1)
+        bad = np.flatnonzero(~((block >= 0).all(axis=1) & (np.abs(sums - 1) < 1e-3)))
+        if len(bad):
+            raise ReproError(f"probabilities: row {start + bad[0]} does not sum to 1 or holds NaN; compute them again")
+        block /= sums[:, None]
+        number = numbers[start : start + len(block)]
+        logs = np.log(block, out=np.zeros_like(block), where=block > 0)
+        np.add.at(entropies, number, (block * logs).sum(axis=1))
+        np.add.at(counts, number, 1)
+        for split in np.unique(number):
+            marginals[split] += block[number == split].sum(axis=0)
+        start += len(block)
+    marginals /= counts[:, None]
+    logs = np.log(marginals, out=np.zeros_like(marginals), where=marginals > 0)
+    # mean_i sum_k p_ik (log p_ik - log q_k) = mean_i sum_k p_ik log p_ik - sum_k q_k log q_k
+    scores = np.exp(np.maximum(entropies / counts - (marginals * logs).sum(axis=1), 0.0))
+    return float(scores.mean()), float(scores.std())

@@ -1,0 +1,123 @@
+"""Images from anywhere: a folder, a zip archive, an .npz or .npy file; with what is odd about them counted."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from t2i_repro.errors import ReproError
+
+LOSSLESS, LOSSY = (".png", ".bmp", ".ppm", ".tif", ".tiff"), (".jpg", ".jpeg", ".webp")
+WORKERS = 2
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass
+class Source:
+    """``names`` [N], in alphabetical order (arrays: row numbers); ``open(i)`` -> uint8 [h, w, 3]; ``raw(i)``: the bytes
+    that decide its content; ``lossy``: how many are in lossy formats."""
+
+    path: Path
+    names: list[str]
+    open: Callable[[int], Pixels]
+    raw: Callable[[int], bytes]
+    lossy: int = 0
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        told = hashlib.sha256()
+        with ThreadPoolExecutor(WORKERS) as pool:
+            self._hashes = list(pool.map(lambda i: hashlib.sha256(self.raw(i)).digest(), range(len(self.names))))
+        for one in self._hashes:
+            told.update(one)
+        self.digest = told.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def duplicates(self) -> int:
+        """Images whose bytes another one has too, but for the first of each."""
+        return len(self._hashes) - len(set(self._hashes))
+
+    def read(self, start: int, stop: int, side: int | None) -> Pixels:
+        """Images as a block uint8 [B, S, S, 3]. ``side``: the short side is brought to it (PIL bilinear) and the middle
+        kept; None: they have to be square and of one size. Raises ReproError naming the image that is not."""
+        with ThreadPoolExecutor(WORKERS) as pool:
+            found = list(pool.map(lambda i: fitted(self.open(i), side), range(start, stop)))
+        for number, image in enumerate(found):
+            if image.shape != found[0].shape or image.shape[0] != image.shape[1]:
+                name = self.names[start + number]
+                height, width = image.shape[:2]
+                raise ReproError(
+                    f"{self.path}: {name} is {width} x {height} px; expected square images of one size, as "
+                    f"{self.names[start]} ({found[0].shape[1]} px)"
+                )
+        return np.stack(found)
+
+
+def fitted(image: Pixels, side: int | None) -> Pixels:
+    if side is None or image.shape[:2] == (side, side):
+        return image
+    height, width = image.shape[:2]
+    ratio = side / min(height, width)
+    size = max(side, round(width * ratio)), max(side, round(height * ratio))
+    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    top, left = (size[1] - side) // 2, (size[0] - side) // 2
+    return small[top : top + side, left : left + side]
+
+
+def open_source(path: Path) -> Source:
+    """Raises ReproError where there are no images, or arrays are not uint8 [N, S, S, 3]."""
+    if path.is_dir():
+        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix.lower() in LOSSLESS + LOSSY)
+        return of_files(path, names, lambda name: (path / name).read_bytes())
+    if path.suffix == ".zip" and path.exists():
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(name for name in archive.namelist() if Path(name).suffix.lower() in LOSSLESS + LOSSY)
+        # One handle is not for several threads at a time.
+        return of_files(path, names, lambda name: member(path, name))
+    if path.suffix in (".npy", ".npz") and path.exists():
+        return of_array(path)
+    raise ReproError(f"{path}: no images there; expected a folder, a .zip, an .npz or an .npy file")
+
+
+def member(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name)
+
+
+def of_files(path: Path, names: list[str], load: Callable[[str], bytes]) -> Source:
+    if not names:
+        raise ReproError(f"{path}: holds no image ({', '.join(LOSSLESS + LOSSY)})")
+
+    def decode(number: int) -> Pixels:
+        try:
+            with Image.open(io.BytesIO(load(names[number]))) as picture:
+                return np.asarray(picture.convert("RGB"))
+        except OSError as error:
+            raise ReproError(f"{path}: {names[number]} cannot be decoded ({error})") from error
+
+    lossy = sum(Path(name).suffix.lower() in LOSSY for name in names)
+    return Source(path, names, decode, lambda number: load(names[number]), lossy)
+
+
+def of_array(path: Path) -> Source:
+    try:
+        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None)
+        array = loaded if path.suffix == ".npy" else loaded[loaded.files[0]]
+    except (OSError, ValueError, IndexError) as error:
+        raise ReproError(f"{path}: cannot be read ({error})") from error
+    if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8:
+        hint = "; NaN among them" if array.dtype.kind == "f" and np.isnan(array).any() else ""
+        raise ReproError(f"{path}: found {array.dtype} {array.shape}{hint}; expected uint8 [N, S, S, 3], RGB")
+    names = [str(number) for number in range(len(array))]
+    return Source(path, names, lambda i: np.asarray(array[i]), lambda i: np.ascontiguousarray(array[i]).tobytes())

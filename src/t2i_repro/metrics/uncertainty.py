@@ -1,0 +1,282 @@
+"""How far a metric may be trusted: intervals over samples, the noise floor of a perfect generator, proportions.
+
+None of this is the spread over training seeds, which needs several runs. Nothing here needs torch.
+
+Random choices are functions of the samples' ids (``hashed``), so that order, shards and batches change nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from t2i_repro.errors import ReproError
+from t2i_repro.metrics.frechet import check_features, frechet_distance, frechet_from_moments
+from t2i_repro.metrics.moments import Array, Float64, Moments
+from t2i_repro.spec.digest import derive_seed
+
+Ids = Sequence[int] | Sequence[str] | npt.NDArray[np.integer]
+Integers = npt.NDArray[np.int64]
+Statistic = Callable[[Moments], float]
+
+EMPTY = 1e-13  # eigenvalue, relative to the largest, below which a direction of a covariance is rounding noise
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value, its standard error and a two-sided confidence interval; ``bias`` is the estimated excess of ``value``
+    over what infinitely many samples would give (None where not estimated). The interval is around ``value``, bias and
+    all: it tells what another set of as many samples would give, not what more samples would."""
+
+    value: float
+    error: float
+    low: float
+    high: float
+    bias: float | None
+    method: str
+    replicates: int
+    confidence: float
+
+
+def identities(ids: Ids | None, count: int) -> npt.NDArray[np.uint64]:
+    """Ids of ``count`` samples as distinct uint64; strings are hashed, None means the row numbers.
+
+    Raises ReproError where there are not ``count`` of them, where one occurs twice, or on negative integers.
+    """
+    given = np.arange(count) if ids is None else np.asarray(ids)
+    if given.shape != (count,):
+        raise ReproError(f"ids: found shape {given.shape}; expected one id for each of {count} samples")
+    if given.dtype.kind in "US":
+        texts = [str(text).encode() for text in given]
+        keys = np.array(
+            [int.from_bytes(blake2b(text, digest_size=8).digest(), "big") for text in texts], dtype=np.uint64
+        )
+    elif given.dtype.kind == "u" or (given.dtype.kind == "i" and (count == 0 or given.min() >= 0)):
+        keys = given.astype(np.uint64)
+    else:
+        raise ReproError(f"ids: found {given.dtype}; expected integers >= 0, or strings")
+    distinct, counts = np.unique(keys, return_counts=True)
+    if len(distinct) != count:
+        twice = given[np.flatnonzero(keys == distinct[counts > 1][0])[0]]
+        raise ReproError(
+            f"ids: {count - len(distinct)} of {count} samples are there twice (id {twice}, say); expected distinct ids"
+        )
+    return keys
+
+
+def hashed(keys: npt.NDArray[np.uint64], *purpose: object) -> npt.NDArray[np.uint64]:
+    """64 uniform bits for each key and purpose; distinct keys have distinct bits."""
+    return _mix(_mix(keys) ^ np.uint64(derive_seed(*purpose)))
+
+
+def hashed_order(ids: Ids | None, count: int, *purpose: object) -> npt.NDArray[np.intp]:
+    """Rows in the order of their ids' hashes: a shuffle that depends on the ids alone."""
+    return np.argsort(hashed(identities(ids, count), *purpose), kind="stable")
+
+
+def below(bits: npt.NDArray[np.uint64], limits: int | Integers) -> Integers:
+    """Integers 0 <= n < limit (limit < 2^40, say) from uniform bits."""
+    uniform = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (uniform * limits).astype(np.int64)
+
+
+def _mix(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """SplitMix64's finaliser (Steele et al. 2014), a bijection."""
+    mixed = np.asarray(keys, dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (1927, Eq. 4) of a proportion ``hits / count``, both ends in [0, 1].
+
+    Unlike hits +- z standard errors it is right near 0 and 1 too. Raises ReproError unless 0 <= hits <= count, count >
+    0.
+    """
+    if count < 1 or not 0 <= hits <= count:
+        raise ReproError(f"proportion: found {hits} hits among {count}; expected 0 <= hits <= count and count >= 1")
+    z = _normal_quantile(confidence)
+    share = hits / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    low, high = max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    return (0.0 if hits == 0 else low), (1.0 if hits == count else high)
+
+
+def jackknife(
+    statistic: Callable[[Array], float],
+    samples: Array,
+    groups: int = 20,
+    ids: Ids | None = None,
+    confidence: float = 0.95,
+) -> Interval:
+    """Delete-a-group jackknife (Shao and Tu 1995, 5.1) of any statistic of the rows of ``samples`` [N, ...].
+
+    ``statistic(rows)`` -> float is called ``groups`` + 1 times. Groups go by a hash of ``ids`` (default: row numbers).
+    Raises ReproError where there are fewer than two samples in a group.
+    """
+    members = _deal(ids, len(samples), groups)
+    keep = (np.flatnonzero(members != group) for group in range(groups))
+    return _jackknifed(statistic(samples), [statistic(samples[rows]) for rows in keep], confidence)
+
+
+def jackknife_of_moments(
+    statistic: Statistic, samples: Array, groups: int = 20, ids: Ids | None = None, confidence: float = 0.95
+) -> Interval:
+    """``jackknife`` for what depends on mean and covariance alone: features [N, d] are read twice,
+    whatever ``groups``, and a group at a time.
+
+    Example: ``jackknife_of_moments(lambda given: cross_modal_from_moments(given, real, text).cmd, fake)``.
+    """
+    members = _deal(ids, len(samples), groups)
+    whole = Moments.of(samples)
+    parts = (Moments.of(samples[members == group]) for group in range(groups))
+    return _jackknifed(statistic(whole), [statistic(_without(whole, part)) for part in parts], confidence)
+
+
+def frechet_interval(
+    samples: Array, reference: Array, groups: int = 20, ids: Ids | None = None, confidence: float = 0.95
+) -> Interval:
+    """Frechet distance of ``samples`` [N, d] to ``reference`` [M, d] with its jackknife interval over the samples.
+
+    The reference set belongs to the protocol and is held fixed. ``bias`` is what N samples instead of infinitely many
+    add, to first order in 1/N (compare ``frechet_infinity``).
+    """
+    value = frechet_distance(samples, reference)
+    interval = jackknife_of_moments(frechet_to(Moments.of(reference)), samples, groups, ids, confidence)
+    shift = value - interval.value  # of rounding alone, where covariances are rank-deficient
+    return Interval(value, interval.error, interval.low + shift, interval.high + shift, *_rest(interval))
+
+
+def bootstrap(
+    statistic: Callable[[Array], float],
+    samples: Array,
+    replicates: int = 100,
+    seed: int = 0,
+    ids: Ids | None = None,
+    confidence: float = 0.95,
+) -> Interval:
+    """Bootstrap of any statistic of the rows of ``samples`` [N, ...]: N rows drawn with replacement, ``replicates``
+    times.
+
+    The interval is value +- quantile * standard error, not the replicates' percentiles: repeated rows raise every
+    biased distance (FID, CMD) as too few samples would, so that percentiles would miss the value itself.
+    ``bias`` = mean of the replicates - value. Raises ReproError on fewer than two samples or replicates.
+    """
+    if len(samples) < 2 or replicates < 2:
+        raise ReproError(
+            f"bootstrap: found {len(samples)} samples, {replicates} replicates; expected at least 2 of both"
+        )
+    keys = identities(ids, len(samples))
+    ordered = np.argsort(keys, kind="stable")
+    draws = np.arange(len(samples), dtype=np.uint64)
+    values = [
+        statistic(samples[ordered[below(hashed(draws, "bootstrap", seed, replicate), len(samples))]])
+        for replicate in range(replicates)
+    ]
+    value, error = statistic(samples), float(np.std(values, ddof=1))
+    half = _normal_quantile(confidence) * error
+    bias = float(np.mean(values)) - value
+    return Interval(value, error, value - half, value + half, bias, "bootstrap", replicates, confidence)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What a perfect generator scores with ``samples`` samples: mean and standard deviation over ``repeats`` of
+    them."""
+
+    mean: float
+    std: float
+    samples: int
+    repeats: int
+
+
+def noise_floor(statistic: Statistic, truth: Moments, samples: int, repeats: int = 10, seed: int = 0) -> Floor:
+    """Score of ``samples`` vectors drawn from N(mean, covariance) of ``truth``, the moments of the real features.
+
+    Print it beside every FID and CMD: differences of its size mean nothing. The cost does not grow with ``samples``:
+    the scatter of N Gaussian vectors is drawn directly (Bartlett's decomposition of the Wishart distribution).
+    """
+    if samples < 2 or repeats < 2:
+        raise ReproError(f"noise floor: found {samples} samples, {repeats} repeats; expected at least 2 of both")
+    values, vectors = np.linalg.eigh(truth.covariance)
+    kept = values > EMPTY * max(float(values[-1]), 0.0)
+    factor = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
+    scores = []
+    for repeat in range(repeats):
+        rng = np.random.default_rng(derive_seed("noise floor", seed, repeat))
+        root = _wishart_root(rng, samples - 1, len(factor)) @ factor
+        mean = truth.mean + rng.standard_normal(len(factor)) @ factor / np.sqrt(samples)
+        scores.append(statistic(Moments(samples, mean, root.T @ root)))
+    return Floor(float(np.mean(scores)), float(np.std(scores)), samples, repeats)
+
+
+def frechet_to(reference: Moments) -> Statistic:
+    """Frechet distance to ``reference`` as a function of moments, for ``jackknife_of_moments`` and ``noise_floor``."""
+    covariance = reference.covariance
+    return lambda given: frechet_from_moments(given.mean, given.covariance, reference.mean, covariance)
+
+
+def frechet_noise_floor(reference: Array, samples: int, repeats: int = 10, seed: int = 0) -> Floor:
+    """FID of a perfect generator at ``samples`` samples against the real features ``reference`` [M, d]."""
+    check_features(reference, "real features")
+    truth = Moments.of(reference)
+    return noise_floor(frechet_to(truth), truth, samples, repeats, seed)
+
+
+def _deal(ids: Ids | None, count: int, groups: int) -> Integers:
+    """Group of each sample; sizes differ by one at most."""
+    if groups < 2 or count < 2 * groups:
+        raise ReproError(
+            f"jackknife: found {count} samples for {groups} groups; expected >= 2 groups, >= 2 samples in each"
+        )
+    numbers = np.empty(count, dtype=np.int64)
+    numbers[hashed_order(ids, count, "jackknife")] = np.arange(count) % groups
+    return numbers
+
+
+def _without(whole: Moments, part: Moments) -> Moments:
+    """Moments of what is left of a set: the inverse of ``Moments.merge``."""
+    count = whole.count - part.count
+    mean = whole.mean + (whole.mean - part.mean) * (part.count / count)
+    shift = part.mean - mean
+    scatter = whole.scatter - part.scatter - np.outer(shift, shift * (part.count * count / whole.count))
+    return Moments(count, mean, scatter)
+
+
+def _jackknifed(value: float, without: list[float], confidence: float) -> Interval:
+    groups, left_out = len(without), np.asarray(without)
+    error = float(np.sqrt((groups - 1) * left_out.var()))
+    bias = (groups - 1) * (float(left_out.mean()) - value)
+    half = _student_quantile(confidence, groups - 1) * error
+    return Interval(value, error, value - half, value + half, bias, "jackknife", groups, confidence)
+
+
+def _rest(interval: Interval) -> tuple[float | None, str, int, float]:
+    return interval.bias, interval.method, interval.replicates, interval.confidence
+
+
+def _normal_quantile(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise ReproError(f"confidence: found {confidence}; expected a number between 0 and 1, such as 0.95")
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _student_quantile(confidence: float, freedom: int) -> float:
+    """Cornish-Fisher expansion about the normal quantile (Abramowitz and Stegun 26.7.5)."""
+    z, n = _normal_quantile(confidence), float(freedom)
+    terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + terms[0] / n + terms[1] / n**2 + terms[2] / n**3
+
+
+def _wishart_root(rng: np.random.Generator, freedom: int, size: int) -> Float64:
+    """A with A' A ~ Wishart(freedom, identity of ``size``); [min(freedom, size), size]."""
+    if freedom <= size:
+        return rng.standard_normal((freedom, size))
+    root = np.triu(rng.standard_normal((size, size)), 1)
+    root[np.diag_indices(size)] = np.sqrt(rng.chisquare(freedom - np.arange(size)))
+    return root

@@ -1,0 +1,1 @@
+"""The kit of networks; ``build`` composes them from a system's description."""

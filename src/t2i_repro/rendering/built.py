@@ -1,0 +1,37 @@
+"""Rendered tables that are there, whether or not all of the plan is."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from t2i_repro.errors import ReproError
+from t2i_repro.spec.plan import Planner
+from t2i_repro.spec.record import read_record
+from t2i_repro.spec.show import parse_settings
+
+
+def built_tables(project: Path, settings: Sequence[str] = ()) -> dict[str, dict[str, dict[str, Any]]]:
+    """Contents of the rendered tables by paper and table, of the scale that params.yaml or `settings` choose.
+
+    Where nothing can be planned (a scale for real data without any) there are none, and a message says why.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    try:
+        planner = Planner(project, parse_settings(list(settings)))
+    except ReproError as error:
+        if settings:
+            raise
+        logging.getLogger(__name__).info("Rebuilt numbers are left out: %s", error)
+        return found
+    for node in planner.nodes.values():
+        if node.kind != "table":
+            continue
+        try:
+            read_record(project / node.folder)
+            content = json.loads((project / node.folder / "table.json").read_text(encoding="utf-8"))
+        except (ReproError, OSError, ValueError):
+            continue
+        found.setdefault(node.spec["paper"], {})[node.spec["table"]] = content
+    return found

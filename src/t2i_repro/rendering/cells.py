@@ -1,0 +1,203 @@
+"""The content of a table: every cell with its printed value, its rebuilt value, and how far they can be compared."""
+
+import json
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from t2i_repro.errors import ReproError
+from t2i_repro.spec.node import Node
+from t2i_repro.spec.papers import blank_reason, measured_in
+
+ARROWS = {"higher": "↑", "lower": "↓", None: ""}
+PARTS = ("printed", "rebuilt", "difference")
+
+
+def table_content(node: Node) -> dict[str, Any]:
+    """Everything a table shows, as JSON. Reads the `metric.json` of each input ``row/column/seed``.
+
+    Raises ReproError when an input is no cell of the table or its metric cannot be read.
+    """
+    spec = node.spec
+    scores = read_scores(node)
+    columns = [{"id": key, **column, "heading": heading(column)} for key, column in spec["columns"].items()]
+    rows = []
+    for row_id, row in spec["rows"].items():
+        cells = {
+            column["id"]: cell_content(
+                row["printed"].get(column["id"]),
+                scores.get((row_id, column["id"]), []),
+                measured_in(row, column)["digits"],
+                blank=blank_reason(row, column["id"]),
+                missing=spec["missing"].get(f"{row_id}/{column['id']}"),
+            )
+            for column in columns
+        }
+        own = {key: row[key] for key in ("protocol", "better") if key in row}
+        kept = {key: row.get(key) for key in ("label", "system", "note")}
+        rows.append({"id": row_id, **kept, "arrow": ARROWS[own.get("better")], "own": own, "cells": cells})
+    for column in columns:
+        rebuilt = [row["cells"][column["id"]]["rebuilt"] for row in rows if row["cells"][column["id"]]["rebuilt"]]
+        labels = {entry["label"] for entry in rebuilt}
+        column["rebuilt_label"] = labels.pop() if len(labels) == 1 else None
+        column["parts"] = list(PARTS if rebuilt else PARTS[:2])
+    mark_all_best(rows, columns)
+    content = {key: spec[key] for key in ("paper", "table", "where", "caption", "scale_label", "data_label")}
+    content |= {"note": spec.get("note"), "scale": node.scale, "columns": columns, "rows": rows}
+    content |= {"notes": mark_notes(rows), "legend": legend(rows)}
+    return content
+
+
+def read_scores(node: Node) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Metrics by (row, column), one per seed, each with the seed and its folder."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for role, given in node.inputs.items():
+        try:
+            row, column, seed = role.split("/")
+            spec_row, _ = node.spec["rows"][row], node.spec["columns"][column]
+        except (ValueError, KeyError) as error:
+            raise ReproError(f"table {node.name}: input {role!r} is no cell of it; expected row/column/seed") from error
+        path = Path(given.path) / "metric.json"
+        try:
+            metric = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ReproError(f"{path}: cannot be read ({error}); remove {given.path} and score again") from error
+        where = {"seed": int(seed), "path": given.path, "digest": given.digest, "system": spec_row.get("system")}
+        found.setdefault((row, column), []).append({**metric, **where})
+    return found
+
+
+def heading(column: dict[str, Any]) -> str:
+    """`CUB FID ↓`, `R-precision (%) ↑`."""
+    unit = f" ({column['unit']})" if column.get("unit") else ""
+    return f"{column['label']}{unit} {ARROWS[column['better']]}".rstrip()
+
+
+def cell_content(
+    printed: float | list[float] | dict[str, float] | None,
+    scores: list[dict[str, Any]],
+    digits: int,
+    blank: str | None,
+    missing: str | None,
+) -> dict[str, Any]:
+    """One cell. It has a difference only where every score may be compared with print; otherwise it says why not."""
+    cell: dict[str, Any] = {"printed": None, "blank": None, "rebuilt": None, "missing": None, "difference": None}
+    cell["not_comparable"] = None
+    if printed is None:
+        cell["blank"] = blank or "blank in print"
+    else:
+        cell["printed"] = printed_content(printed, digits)
+    if not scores:
+        cell["missing"] = missing or "not run"
+        return cell
+    rebuilt = rebuilt_content(scores, digits)
+    cell["rebuilt"] = rebuilt
+    if not rebuilt["comparable"]:
+        cell["not_comparable"] = f"not comparable ({', '.join(rebuilt['obstacles'])})"
+    elif cell["printed"] and not cell["printed"]["bound"]:
+        difference = rebuilt["value"] - cell["printed"]["value"]
+        cell["difference"] = {"value": difference, "text": f"{difference:+.{digits}f}"}
+    return cell
+
+
+def printed_content(printed: float | list[float] | dict[str, float], digits: int) -> dict[str, Any]:
+    """A printed value: a number, [value, ±], or {above: bound}, which is printed as `> 111`."""
+    if isinstance(printed, dict):
+        return {"value": printed["above"], "std": None, "bound": True, "text": f"> {printed['above']:g}", "best": False}
+    value, std = printed if isinstance(printed, list) else (printed, None)
+    return {"value": value, "std": std, "bound": False, "text": number(value, std, digits), "best": False}
+
+
+def rebuilt_content(scores: list[dict[str, Any]], digits: int) -> dict[str, Any]:
+    """Mean over seeds of a cell's scores. ± is over seeds (sample standard deviation) where there are several, else
+    what the metric itself gives (over splits)."""
+    values = [score["value"] for score in scores]
+    first = scores[0]
+    if len(scores) > 1:
+        std, over = stdev(values), f"{len(scores)} seeds"
+    elif first["std"] is not None:
+        std, over = first["std"], first["details"].get("std_over") or f"{first['details']['splits']} splits"
+    else:
+        std, over = None, None
+    value = fmean(values)
+    protocols, counts = sorted({score["protocol"] for score in scores}), sorted({score["n"] for score in scores})
+    return {
+        "value": value,
+        "std": std,
+        "std_over": over,
+        "text": number(value, std, digits),
+        "best": False,
+        "protocol": ", ".join(protocols),
+        "network": ", ".join(sorted({score["network"] for score in scores})),
+        "n": counts[0] if len(counts) == 1 else counts,
+        "label": f"{', '.join(protocols)}, N = {', '.join(map(str, counts))}",
+        "standin": any(score["standin"] for score in scores),
+        "comparable": all(score["comparable"] for score in scores),
+        "obstacles": list(dict.fromkeys(reason for score in scores for reason in score["obstacles"])),
+        "caveats": list(dict.fromkeys(caveat for score in scores for caveat in score["caveats"])),
+        "scores": [
+            {key: score[key] for key in ("seed", "value", "std", "n", "path", "digest", "run")} for score in scores
+        ],
+    }
+
+
+def number(value: float, std: float | None, digits: int) -> str:
+    """`4.97 ± 0.09`, with the digits the column knows."""
+    text = f"{value:.{digits}f}".replace("-", "−")
+    return text if std is None else f"{text} ± {std:.{digits}f}"
+
+
+def mark_all_best(rows: list[dict[str, Any]], columns: list[dict[str, Any]]) -> None:
+    """Mark the best cells: down a column, and across a row where the row says what it measures."""
+    for column in columns:
+        mark_best([row["cells"][column["id"]] for row in rows if not row["own"]], column["better"], column["digits"])
+    for row in rows:
+        if row["own"]:
+            alike = {column["better"] for column in columns}
+            better = row["own"].get("better", alike.pop() if len(alike) == 1 else None)
+            mark_best(list(row["cells"].values()), better, max(column["digits"] for column in columns))
+
+
+def mark_best(cells: list[dict[str, Any]], better: str | None, digits: int) -> None:
+    """Mark the best of cells that measure one thing, printed and rebuilt apart; the rebuilt ones only where all were
+    measured alike. Values equal in the digits shown share the mark."""
+    if better is None:
+        return
+    choose = max if better == "higher" else min
+    for side in ("printed", "rebuilt"):
+        given = [cell[side] for cell in cells if cell[side] and not cell[side].get("bound")]
+        if len(given) < 2 or (side == "rebuilt" and len({entry["label"] for entry in given}) > 1):
+            continue
+        best = choose(round(entry["value"], digits) for entry in given)
+        for entry in given:
+            entry["best"] = round(entry["value"], digits) == best
+
+
+def mark_notes(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Give each distinct remark a letter, in reading order, and each cell the letters of its remarks."""
+    letters: dict[str, str] = {}
+
+    def mark(text: str | None) -> str | None:
+        return None if text is None else letters.setdefault(text, letter(len(letters)))
+
+    for row in rows:
+        row["mark"] = mark(row["note"])
+        for cell in row["cells"].values():
+            cell["marks"] = {key: mark(cell[key]) for key in ("blank", "missing", "not_comparable")}
+            if cell["rebuilt"]:
+                cell["marks"]["caveats"] = " ".join(filter(None, map(mark, cell["rebuilt"]["caveats"]))) or None
+    return [{"mark": mark, "text": text} for text, mark in letters.items()]
+
+
+def letter(index: int) -> str:
+    """a, b, .., z, aa, ab, .."""
+    return (letter(index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
+
+
+def legend(rows: list[dict[str, Any]]) -> list[str]:
+    """Sentences that hold for the whole table."""
+    over = {cell["rebuilt"]["std_over"] for row in rows for cell in row["cells"].values() if cell["rebuilt"]} - {None}
+    sentences = ["Bold: best of the column, printed and rebuilt values apart."]
+    if over:
+        sentences.append(f"Rebuilt ±: standard deviation over {' or '.join(sorted(over))}; printed ± as in the paper.")
+    return sentences

@@ -1,0 +1,200 @@
+"""Verb `report`: one static site that opens from disk, with every table, figure, run and record.
+
+``index.html`` (papers x tables), ``paper-<id>.html``, ``audit.html``, ``runs.html``, ``run-<run>.html``,
+``style.css``, ``files/`` (what a reader may take away), ``pictures/`` and ``records/``. Needs no torch.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from t2i_repro.audit.whole import Audit, audit
+from t2i_repro.rendering.dots import dot_plot, key_marks
+from t2i_repro.rendering.formats import as_html
+from t2i_repro.rendering.pages import TEMPLATES, environment
+from t2i_repro.rendering.provenance import Library, duration
+from t2i_repro.rendering.runs import RunPage, run_page
+from t2i_repro.rendering.shown import FigureShown, TableShown, read_figure, read_table
+from t2i_repro.spec.node import Node
+from t2i_repro.spec.record import Build, code_version
+
+
+def run(node: Node, out: Path, build: Build) -> None:
+    """Build the site aside, then put it in the place of the old one, whose files all go."""
+    fresh = out / ".fresh"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        build.facts |= Site(node, fresh).write()
+        replace_content(out, fresh)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def replace_content(out: Path, fresh: Path) -> None:
+    """Move what is in `fresh` into `out`. The old record goes first: a mixture is never a complete report."""
+    for record in out.glob("record*.json"):
+        record.unlink()
+    for old in out.iterdir():
+        if old == fresh:
+            continue
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
+    for new in fresh.iterdir():
+        new.rename(out / new.name)
+
+
+class Site:
+    """The pages of one report, written to `folder`."""
+
+    def __init__(self, node: Node, folder: Path) -> None:
+        self.node = node
+        self.folder = folder
+        self.library = Library()
+        self.tables: dict[str, list[TableShown]] = {paper: [] for paper in node.spec["papers"]}
+        self.figures: dict[str, list[FigureShown]] = {paper: [] for paper in node.spec["papers"]}
+        for role, given in node.inputs.items():
+            paper = role.split("/")[0]
+            if given.kind == "table":
+                self.tables[paper].append(read_table(given, node.scale))
+            elif given.kind == "figure":
+                self.figures[paper].append(read_figure(given, node.scale))
+
+    def write(self) -> dict[str, int]:
+        """Write every page. Returns counts, for the record."""
+        runs = self.run_pages()
+        links = {score["digest"]: f"{page.file}#score-{score['digest']}" for page in runs for score in page.scores}
+        shutil.copyfile(TEMPLATES / "style.css", self.folder / "style.css")
+        self.copy_files()
+        found = self.audit()
+        for paper in self.node.spec["papers"]:
+            rendered = [(table, as_html(table.content, links)) for table in self.tables[paper]]
+            judged = {"claims": found.claims[paper], "counts": found.counts(paper)}
+            self.page(f"paper-{paper}.html", "paper.html", paper=self.papers()[paper], tables=rendered, **judged)
+        self.audit_page(found)
+        for page in runs:
+            self.page(page.file, "run.html", run=page, duration=duration, used_in=self.used_in(page))
+        self.page("runs.html", "runs.html", runs=runs, duration=duration)
+        total = sum(item.record["wall_seconds"] for item in self.library.known.values() if item.record)
+        self.page("index.html", "index.html", papers=self.papers(), runs=runs, total=duration(total), audit=found)
+        self.copy_records()
+        tables = [table for shown in self.tables.values() for table in shown]
+        figures = [figure for shown in self.figures.values() for figure in shown]
+        claims = sum(len(judged) for judged in found.claims.values())
+        return {"tables": len(tables), "figures": len(figures), "runs": len(runs), "claims": claims}
+
+    def audit(self) -> Audit:
+        """The audit of every paper of the registry, on the tables shown."""
+        tables = {
+            paper: {table.content["table"]: table.content for table in given} for paper, given in self.tables.items()
+        }
+        return audit(self.node.spec["registry"], tables)
+
+    def audit_page(self, found: Audit) -> None:
+        """Claims, contradictions and disagreements of all papers."""
+        registry = self.node.spec["registry"]
+        compared = [
+            paper
+            for paper in registry
+            if any(paper == given.cell.paper for one in found.compared for given in one.prints)
+        ]
+        inside = {paper: [one for one in found.contradictions if one.paper == paper] for paper in registry}
+        self.page(
+            "audit.html",
+            "audit.html",
+            audit=found,
+            titles={paper: content["title"] for paper, content in registry.items()},
+            inside={paper: given for paper, given in inside.items() if given},
+            compared_papers=compared,
+            key=key_marks(compared),
+            plot=dot_plot(found.compared, compared),
+        )
+
+    def papers(self) -> dict[str, dict[str, Any]]:
+        """Papers by id, each with its tables and figures."""
+        return {
+            key: {"id": key, **paper, "tables": self.tables[key], "figures": self.figures[key]}
+            for key, paper in self.node.spec["papers"].items()
+        }
+
+    def run_pages(self) -> list[RunPage]:
+        """One page per training, with the samples and the scores that belong to it."""
+        samples = {
+            self.library.get(given.path).inputs["run"]["path"]: given.path
+            for given in self.node.inputs.values()
+            if given.kind == "sample"
+        }
+        scores: dict[str, dict[str, Any]] = {}
+        for shown in self.tables.values():
+            for table in shown:
+                scores |= {score["digest"]: score for score in table.scores()}
+        return [
+            run_page(
+                self.library,
+                given.path,
+                samples.get(given.path),
+                [score for score in scores.values() if score["run"] and score["run"]["path"] == given.path],
+                self.folder,
+            )
+            for given in self.node.inputs.values()
+            if given.kind == "train"
+        ]
+
+    def used_in(self, page: RunPage) -> list[tuple[str, str]]:
+        """(address, name) of every table and figure that shows a run."""
+        found = []
+        for paper in self.papers().values():
+            for table in paper["tables"]:
+                if any(score["run"] and score["run"]["path"] == page.path for score in table.scores()):
+                    found.append((f"paper-{paper['id']}.html#{table.anchor}", f"{paper['id']}, {table.name}"))
+            for figure in paper["figures"]:
+                if page.path in figure.inputs:
+                    found.append((f"paper-{paper['id']}.html#{figure.anchor}", f"{paper['id']}, {figure.name}"))
+        return found
+
+    def comparable(self) -> int:
+        """Number of cells that may be compared with print."""
+        return sum(table.counts["comparable"] for shown in self.tables.values() for table in shown)
+
+    def copy_files(self) -> None:
+        """Tables and figures to take away, under the names a reader would give them."""
+        shown: list[TableShown | FigureShown] = [table for given in self.tables.values() for table in given]
+        shown += [figure for given in self.figures.values() for figure in given]
+        (self.folder / "files").mkdir()
+        for item in shown:
+            for name, source in item.files().items():
+                shutil.copyfile(source, self.folder / "files" / name)
+
+    def copy_records(self) -> None:
+        """The record of everything shown and of all it was built from."""
+        for given in self.node.inputs.values():
+            self.library.chain(given.path)
+        for shown in self.tables.values():
+            for table in shown:
+                for score in table.scores():
+                    self.library.chain(score["path"])
+        target = self.folder / "records"
+        target.mkdir()
+        for artefact in self.library.known.values():
+            if artefact.record:
+                shutil.copyfile(artefact.path / "record.json", target / f"{artefact.key}.json")
+
+    def page(self, name: str, template: str, **shown: Any) -> None:
+        """Write one page from its template."""
+        common = {
+            "file": name,
+            "scale": self.node.scale,
+            "scale_label": self.node.spec["scale_label"],
+            "data_label": self.node.spec["data_label"],
+            "comparable": self.comparable(),
+            "nav": [("index.html", "Overview")]
+            + [(f"paper-{paper}.html", paper) for paper in self.node.spec["papers"]]
+            + [("audit.html", "Audit"), ("runs.html", "Runs")],
+            "code": code_version(),
+            # the folder's place is a machine's, not the result's: it is in no spec
+            "given": " data_root=FOLDER" if self.node.spec["data_label"] == "real data" else "",
+        }
+        text = environment().get_template(template).render(**common, **shown)
+        (self.folder / name).write_text(text, encoding="utf-8")

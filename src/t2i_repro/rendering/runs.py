@@ -1,0 +1,95 @@
+"""A run as the report shows it: configuration, losses, samples, scores, provenance."""
+
+import csv
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from t2i_repro.rendering.charts import line_chart, read_curves
+from t2i_repro.rendering.provenance import Artefact, Library, flat
+
+PICTURES = 12  # samples shown with their captions
+GRIDS = 4  # grids shown of the course of training
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """Content of one run's page; ``scores`` are the metrics with the folder and digest they come from."""
+
+    path: str
+    file: str
+    name: str
+    artefact: Artefact
+    configuration: list[tuple[str, str]]
+    facts: list[tuple[str, str]]
+    charts: list[tuple[str, str]]
+    pictures: list[tuple[str, str]]
+    picture_size: int
+    preview: str | None
+    grids: list[tuple[str, str]]
+    scores: list[dict[str, Any]]
+    chain: list[Artefact]
+
+
+def run_page(library: Library, path: str, sample: str | None, scores: list[dict[str, Any]], site: Path) -> RunPage:
+    """Gather a run's page and copy its pictures into the site."""
+    artefact = library.get(path)
+    assert artefact.record is not None  # the report's inputs were checked
+    pictures, size, preview = copy_samples(Path(sample), site) if sample else ([], 0, None)
+    losses = Path(path) / "losses.csv"
+    chain = library.chain(path)
+    for start in [sample, *(score["path"] for score in scores)]:
+        chain += [item for item in library.chain(start) if item not in chain] if start else []
+    metrics = [{**json.loads((Path(score["path"]) / "metric.json").read_text()), **score} for score in scores]
+    return RunPage(
+        path=path,
+        file=f"run-{artefact.key}.html",
+        name=artefact.name,
+        artefact=artefact,
+        configuration=flat(artefact.record["spec"]),
+        facts=flat(artefact.record["facts"]) if artefact.record["facts"] else [],
+        charts=[(curve.name, line_chart(curve)) for curve in read_curves(losses)] if losses.exists() else [],
+        pictures=pictures,
+        picture_size=size,
+        preview=preview,
+        grids=copy_grids(Path(path), site),
+        scores=metrics,
+        chain=chain,
+    )
+
+
+def copy_samples(sample: Path, site: Path) -> tuple[list[tuple[str, str]], int, str | None]:
+    """The first samples as (address, caption), their size in pixels, and the address of the preview grid."""
+    target = site / "pictures" / sample.name
+    target.mkdir(parents=True)
+    images = np.load(sample / "images.npy", mmap_mode="r")
+    shown: list[tuple[str, str]] = []
+    with (sample / "captions.csv").open(newline="", encoding="utf-8") as file:
+        for row, image in zip(csv.DictReader(file), images[:PICTURES], strict=False):
+            name = f"{len(shown):02}.png"
+            Image.fromarray(np.asarray(image)).save(target / name)
+            shown.append((f"pictures/{sample.name}/{name}", row["caption"]))
+    preview = sample / "preview.png"
+    if preview.exists():
+        shutil.copyfile(preview, target / "preview.png")
+    return shown, images.shape[1], f"pictures/{sample.name}/preview.png" if preview.exists() else None
+
+
+def copy_grids(run: Path, site: Path) -> list[tuple[str, str]]:
+    """A few grids of the course of training, evenly spread, the last among them: (address, step)."""
+    grids = sorted((run / "grids").glob("step-*.png"))
+    count = min(len(grids), GRIDS)
+    chosen = [grids[round((index + 1) * len(grids) / count) - 1] for index in range(count)]
+    target = site / "pictures" / run.name
+    shown = []
+    for grid in chosen:
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(grid, target / grid.name)
+        step = grid.stem.removeprefix("step-").lstrip("0") or "0"
+        shown.append((f"pictures/{run.name}/{grid.name}", step))
+    return shown

@@ -1,0 +1,78 @@
+"""A finished run, ready to make images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from t2i_repro.data.prepared import Prepared
+from t2i_repro.errors import ReproError
+from t2i_repro.models.build import build_generator
+from t2i_repro.spec.record import read_record
+from t2i_repro.training.encoders import load_weights
+from t2i_repro.training.environment import pick_device
+from t2i_repro.training.painting import paint
+from t2i_repro.training.preview import to_uint8
+from t2i_repro.training.text import Caption, TextSide
+from t2i_repro.training.text_sides import load_text
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained generator with the text encoder it was trained with."""
+
+    spec: dict[str, Any]  # of the ``train`` node
+    generator: nn.Module
+    text: TextSide
+    device: torch.device
+
+    @property
+    def noise(self) -> int:
+        """Length of the noise vector: all that is random in an image."""
+        return int(self.generator.noise)  # type: ignore[arg-type]
+
+    @property
+    def image_size(self) -> int:
+        return int(self.spec["image_size"])
+
+    def generate(self, captions: Sequence[Caption], noise: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        """Images [B, S, S, 3] from captions (``Draws.inputs``) and noise [B, self.noise].
+
+        Image i depends on caption i and noise i alone; bit for bit on a CPU (same machine and thread count).
+        Raises ReproError when a value is not finite.
+        """
+        return self.stages(captions, noise)[-1]
+
+    def stages(self, captions: Sequence[Caption], noise: npt.NDArray[np.float32]) -> list[npt.NDArray[np.uint8]]:
+        """The images of every stage or side output, small to large; the last are those of ``generate``."""
+        painting = paint(self.generator, self.text, captions, noise, self.device)
+        if not all(bool(torch.isfinite(images).all()) for images in painting.images):
+            raise ReproError("the generator paints values that are not finite: its training diverged; train it anew")
+        return [to_uint8(images) for images in painting.images]
+
+    def generate_with_masks(
+        self, captions: Sequence[Caption], noise: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.uint8], list[Tensor]]:
+        """The same images and their mask maps, each [B, 1, s, s] in [0, 1], from shallow to deep blocks."""
+        painting = paint(self.generator, self.text, captions, noise, self.device)
+        return to_uint8(painting.images[-1]), painting.masks
+
+
+def load_run(run: Path, data: Path, text: Path) -> Run:
+    """A run from its folder, the prepared data and the text encoder's folder it was trained with.
+
+    Raises ReproError when the run was never completed or the parts do not belong together.
+    """
+    spec = read_record(run)["spec"]
+    tuned = run / "text_encoder.pt" if spec["system"].get("text") == "tuned" else None
+    side = load_text(text, Prepared(data), spec, tuned)
+    generator = build_generator(spec["system"], spec["image_size"], spec["base_size"], side.dim)
+    load_weights(generator, run / "generator.pt")
+    device = pick_device()
+    side.encoder.eval()
+    return Run(spec, generator.to(device).eval(), side.to(device), device)

@@ -1,0 +1,1 @@
+"""Configuration, identity and provenance. Nothing here imports torch, Snakemake or DVC."""

@@ -1,0 +1,224 @@
+"""The plan: from params.yaml and papers/ to the graph of artefacts that has to exist.
+
+`Planner` has one method per kind of node, in the order of the flow: raw -> prepare -> pretrain -> train -> sample ->
+embed -> score -> render -> report. Nodes with the same content are one node.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from t2i_repro.errors import ReproError
+from t2i_repro.spec import scoring
+from t2i_repro.spec.node import Input, Node
+from t2i_repro.spec.papers import load_papers, measured_in
+from t2i_repro.spec.params import for_dataset, load_params, resolve_scale
+from t2i_repro.spec.record import write_json
+from t2i_repro.spec.systems import resolve_systems, scaled, system_on
+
+RAW_FOLDERS = {"cub": "CUB_200_2011", "oxford": "oxford102", "coco": "coco"}
+
+
+class Planner:
+    """Plans everything for one scale. `nodes` holds the artefacts by the path of their record, `targets` the ones a
+    user may ask for by name."""
+
+    def __init__(self, project: Path, overrides: dict[str, Any] | None = None):
+        self.project = project
+        self.params = resolve_scale(load_params(project, overrides))
+        self.registry = load_papers(project)
+        self.systems = resolve_systems(self.registry, tuple(self.params["datasets"]))
+        self.nodes: dict[str, Node] = {}
+        for paper in self.params["papers"]:
+            if paper not in self.registry:
+                allowed = ", ".join(self.registry)
+                raise ReproError(f"params.yaml: papers: found {paper!r}; allowed: {allowed}")
+        self.targets = self.plan_targets()
+
+    def add(
+        self, kind: str, name: str, spec: dict[str, Any], inputs: Mapping[str, Node] | None = None, **extra: Any
+    ) -> Node:
+        """Make a node, or return the one that is already there."""
+        given: dict[str, Input] = {role: node.as_input() for role, node in (inputs or {}).items()}
+        scale = "all" if kind == "asset" else self.params["scale"]
+        node = Node(kind=kind, name=name, scale=scale, spec=spec, inputs=given, **extra)
+        return self.nodes.setdefault(node.record, node)
+
+    def raw(self, dataset: str) -> tuple[dict[str, Node], dict[str, Any], dict[str, str]]:
+        """Where a dataset's raw files come from: (inputs, manifest, location) of the node that prepares it."""
+        layout = self.params["datasets"][dataset]
+        if self.params["data_root"] is None:
+            if self.params["standin"] is None:
+                raise ReproError(
+                    f"scale {self.params['scale']!r} is for real data, and data_root is null. Fetch it "
+                    f"(`python -m t2i_repro fetch --help`) and give its folder: --config data_root=FOLDER"
+                )
+            spec = {
+                "layout": layout["layout"],
+                "year": layout["year"],
+                "captions_per_image": layout["captions_per_image"],
+                **self.params["standin"],
+            }
+            return {"raw": self.add("standin", f"raw-{dataset}", spec)}, {"manifest": None}, {}
+        from t2i_repro.data.manifest import manifest_digest
+
+        root = Path(self.params["data_root"]) / RAW_FOLDERS[layout["layout"]]
+        manifest, _ = manifest_digest(layout["layout"], root, layout["year"], self.project / "results/.cache/raw.json")
+        return {}, {"manifest": manifest}, {"raw_root": str(root)}
+
+    def prepare(self, dataset: str, image_size: int) -> Node:
+        """Images and captions ready for random access, with room for random crops of `image_size`."""
+        inputs, manifest, where = self.raw(dataset)
+        spec = {**self.params["datasets"][dataset], "image_size": image_size, **manifest}
+        return self.add("prepare", f"{dataset}-{image_size}", spec, inputs, where=where)
+
+    def network(self, name: str, dataset: str) -> Node:
+        """A network that looks at images (and may read captions), by its name in params.yaml."""
+        return scoring.network(self, name, dataset)
+
+    def encoder_spec(self, section: str, dataset: str) -> dict[str, Any]:
+        """A section of params.yaml that trains an encoder, on one dataset."""
+        spec = dict(self.params[section])
+        return {key: for_dataset(value, dataset, f"{section}.{key}") for key, value in spec.items()}
+
+    def damsm(self, dataset: str) -> Node:
+        """The text and image encoders that every system with a DAMSM loss shares."""
+        spec = self.encoder_spec("damsm", dataset)
+        trunk = self.network(spec.pop("trunk"), dataset)
+        inputs = {"data": self.prepare(dataset, spec["image_size"]), "trunk": trunk}
+        return self.add("damsm", f"{dataset}-damsm", spec, inputs, how=self.params["cadence"])
+
+    def clip(self, dataset: str) -> Node:
+        """CLIP's weights, or a small dual encoder trained in their place."""
+        name = self.params["itm"]["clip"]
+        if name != "standin":
+            from t2i_repro.data.fetch import asset
+
+            return self.add("asset", name, {"sha256": asset(name)["sha256"], "trunk": "clip"})
+        spec = self.encoder_spec("clip", dataset)
+        inputs = {"data": self.prepare(dataset, spec["image_size"])}
+        return self.add("clip", f"{dataset}-clip-standin", spec, inputs, how=self.params["cadence"])
+
+    def itm(self, dataset: str) -> Node:
+        """GR-GAN's image-text matcher, words and sentences included."""
+        spec = self.encoder_spec("itm", dataset)
+        del spec["clip"]
+        inputs = {"data": self.prepare(dataset, spec["image_size"]), "clip": self.clip(dataset)}
+        return self.add("itm", f"{dataset}-itm", spec, inputs, how=self.params["cadence"])
+
+    def char_cnn_rnn(self, dataset: str) -> Node:
+        """The sentence embedding of StackGAN, StackGAN++, HDGAN and GAN-INT-CLS."""
+        spec = self.encoder_spec("char_cnn_rnn", dataset)
+        trunk = self.network(spec.pop("trunk"), dataset)
+        inputs = {"data": self.prepare(dataset, spec["image_size"]), "trunk": trunk}
+        return self.add("char-cnn-rnn", f"{dataset}-char-cnn-rnn", spec, inputs, how=self.params["cadence"])
+
+    def text_encoder(self, encoder: str, dataset: str) -> Node:
+        """The artefact that a system reads captions through."""
+        return {"damsm": self.damsm, "itm": self.itm, "char-cnn-rnn": self.char_cnn_rnn}[encoder](dataset)
+
+    def system(self, name: str, dataset: str) -> dict[str, Any]:
+        """A system on a dataset at this scale. Raises ReproError where no paper defines it."""
+        if name not in self.systems:
+            raise ReproError(f"papers: system {name!r} is not defined; there are {', '.join(self.systems)}")
+        laid = system_on(self.systems[name], dataset, tuple(self.params["datasets"]), f"systems.{name}")
+        return scaled(laid, self.params["over_systems"], name)
+
+    def train(self, system_name: str, dataset: str, seed: int) -> Node:
+        """One GAN training; with `after`, upon a run of another system."""
+        system = self.system(system_name, dataset)
+        train, after = system.pop("train"), system.pop("after", None)
+        size = max(train["image_size"], self.params["prepare"]["image_size"])
+        inputs = {"data": self.prepare(dataset, size), "text": self.text_encoder(system["encoder"], dataset)}
+        if after is not None:
+            inputs["base"] = self.train(after, dataset, seed)
+        spec = {"system": system, **train, "seed": seed}
+        return self.add("train", f"{dataset}-{system_name}-s{seed}", spec, inputs, how=self.params["cadence"])
+
+    def sample(self, run: Node) -> Node:
+        """The images a run is judged by."""
+        given = self.inputs_of(run)
+        inputs = {"run": run, "data": given["data"], "text": given["text"]}
+        return self.add("sample", run.name, self.params["sample"], inputs, how=self.params["cadence"])
+
+    def score(self, run: Node | None, protocol: str, dataset: str, judged: str | None = None) -> Node:
+        """One number: a protocol applied to a run's samples, or without a run to the network `judged`."""
+        return scoring.score(self, run, protocol, dataset, judged)
+
+    def table(self, paper: str, table_id: str) -> Node:
+        """A printed table beside its rebuilt cells. A cell without a run says why."""
+        table = self.registry[paper]["tables"][table_id]
+        inputs: dict[str, Node] = {}
+        missing: dict[str, str] = {}
+        for row_id, row in table["rows"].items():
+            for column_id, column in table["columns"].items():
+                scores, reason = scoring.cell(self, row, measured_in(row, column))
+                inputs |= {f"{row_id}/{column_id}/{seed}": node for seed, node in scores.items()}
+                if reason is not None:
+                    missing[f"{row_id}/{column_id}"] = reason
+        spec = {"paper": paper, "table": table_id, **table, "missing": missing, **self.labels()}
+        return self.add("table", f"{paper}-{table_id}", spec, inputs)
+
+    def figure(self, paper: str, figure_id: str) -> Node:
+        """A figure rebuilt from a run."""
+        figure = self.registry[paper]["figures"][figure_id]
+        run = self.train(figure["system"], figure["dataset"], self.params["seeds"][0])
+        spec = {"paper": paper, "figure": figure_id, **figure, **self.labels()}
+        given = self.inputs_of(run)
+        inputs = {"run": run, "data": given["data"], "text": given["text"]}
+        return self.add("figure", f"{paper}-{figure_id}", spec, inputs)
+
+    def labels(self) -> dict[str, str]:
+        """What must stand beside every number: the scale, and whether the data are real."""
+        data = "stand-in data (procedural)" if self.params["data_root"] is None else "real data"
+        return {"scale_label": self.params["label"], "data_label": data}
+
+    def inputs_of(self, node: Node) -> dict[str, Node]:
+        """The nodes another one is built from, by role."""
+        by_folder = {known.folder: known for known in self.nodes.values()}
+        return {role: by_folder[given.path] for role, given in node.inputs.items()}
+
+    def report(self) -> Node:
+        """The page: every table and figure of the chosen papers, the samples and the runs behind them, and the audit of
+        all papers."""
+        shown: dict[str, Node] = {}
+        for paper in self.params["papers"]:
+            for table_id in self.registry[paper]["tables"]:
+                shown[f"{paper}/{table_id}"] = self.table(paper, table_id)
+            for figure_id in self.registry[paper]["figures"]:
+                shown[f"{paper}/{figure_id}"] = self.figure(paper, figure_id)
+        behind = [node for node in self.nodes.values() if node.kind in ("train", "sample")]
+        shown |= {f"{node.kind}/{node.name}": node for node in behind}
+        papers = {
+            paper: {key: self.registry[paper][key] for key in ("title", "authors", "source")}
+            for paper in self.params["papers"]
+        }
+        audited = ("id", "title", "systems", "tables", "claims")
+        registry = {
+            paper: {key: content[key] for key in audited if key in content} for paper, content in self.registry.items()
+        }
+        return self.add("report", "report", {"papers": papers, "registry": registry, **self.labels()}, shown)
+
+    def store(self, name: str, kinds: tuple[str, ...]) -> Node:
+        """Leaves for DVC: copies of what is worth versioning, at paths that do not change."""
+        leaves = {f"{node.kind}-{node.name}": node for node in self.nodes.values() if node.kind in kinds}
+        return self.add("store", name, {}, leaves)
+
+    def plan_targets(self) -> dict[str, Node]:
+        """What a user may ask for by name: the report and the stores. Everything else follows from them."""
+        return {
+            "report": self.report(),
+            "data": self.store("data", ("prepare",)),
+            "encoders": self.store("encoders", ("damsm", "clip", "itm", "char-cnn-rnn", "classifier")),
+            "checkpoints": self.store("checkpoints", ("train",)),
+        }
+
+
+def write_specs(planner: Planner) -> None:
+    """Write the spec file of every node that has none yet. A name ends in the digest of the content, so a file that
+    is there is right."""
+    for node in planner.nodes.values():
+        path = planner.project / node.spec_file
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, node.to_json())

@@ -1,0 +1,72 @@
+"""One iteration of GAN-INT-CLS and of either stage of StackGAN: D, then G on the same fakes; the updates alone."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from t2i_repro.models.gan_int_cls import DcganDiscriminator, DcganGenerator
+from t2i_repro.models.stackgan import StackDiscriminator, StageOneGenerator, StageTwoGenerator
+from t2i_repro.objectives.least_squares import kl_of_log_sigma
+from t2i_repro.objectives.matching_aware import (
+    interpolated,
+    matching_aware_discriminator,
+    matching_aware_generator,
+)
+from t2i_repro.training.one_stage_step import Losses, frozen
+
+Generator = DcganGenerator | StageOneGenerator | StageTwoGenerator
+Discriminator = DcganDiscriminator | StackDiscriminator
+
+
+@dataclass(frozen=True)
+class MatchingAwareObjective:
+    """``kl``: weight of the conditioning augmentation (StackGAN: 2.0). ``interpolation``: beta of GAN-INT, None
+    without the term."""
+
+    kl: float = 0.0
+    interpolation: float | None = None
+
+
+def discriminator_step(
+    discriminator: Discriminator, optimiser: Optimizer, real: Tensor, wrong: Tensor, fake: Tensor, text: Tensor
+) -> Losses:
+    """real, wrong, fake [B, 3, s, s]: an image of the sentence, one of another class, a generated one."""
+    logits = [discriminator(images, text) for images in (real, wrong, fake.detach())]
+    loss = matching_aware_discriminator(*logits)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    names = ("d_real", "d_mismatched", "d_fake")
+    return {"d_loss": loss.detach(), **{n: x.detach().mean() for n, x in zip(names, logits, strict=True)}}
+
+
+def matching_aware_step(
+    generator: Generator,
+    discriminator: Discriminator,
+    generator_optimiser: Optimizer,
+    discriminator_optimiser: Optimizer,
+    real: Tensor,
+    noise: Tensor,
+    text: Tensor,
+    wrong: Tensor,
+    objective: MatchingAwareObjective,
+) -> Losses:
+    """One whole iteration; returns detached, weighted terms and their sums ``d_loss`` and ``g_loss``."""
+    drawn = None if isinstance(generator, DcganGenerator) else generator.generate(noise, text)
+    fake = generator(noise, text) if drawn is None else drawn.images
+    losses = discriminator_step(discriminator, discriminator_optimiser, real, wrong, fake, text)
+    with frozen(discriminator):
+        terms = {"g_adversarial": matching_aware_generator(discriminator(fake, text))}
+        if drawn is not None:
+            terms["g_kl"] = objective.kl * kl_of_log_sigma(drawn.mean, drawn.log_sigma)
+        if objective.interpolation is not None:
+            between = interpolated(text, objective.interpolation)
+            logits = discriminator(generator(torch.randn_like(noise), between), between)
+            terms["g_interpolated"] = matching_aware_generator(logits)
+        loss = sum(terms.values(), start=fake.new_zeros(()))
+        generator_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        generator_optimiser.step()
+    return losses | {name: value.detach() for name, value in {**terms, "g_loss": loss}.items()}

@@ -1,0 +1,152 @@
+"""One iteration of HDGAN: all discriminators, then the generator, on the same fakes; the updates alone.
+
+In each discriminator step, every D_i sees three batches one after the other (real, mismatching, generated), so that
+batch normalisation treats them apart, as released.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Optimizer
+
+from t2i_repro.models.forms import FORMS, Form, check_choice
+from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator, SideOutputs
+from t2i_repro.models.nested_discriminators import NestedDiscriminators, pyramid
+from t2i_repro.objectives import least_squares
+from t2i_repro.training.one_stage_step import Losses, frozen
+
+
+@dataclass(frozen=True)
+class NestedObjective:
+    """What Eq. (4) leaves open, by ``docs/divergences.md``.
+
+    ``kl``: weight of the conditioning augmentation's divergence. ``l1``: weight of the distance to the frozen
+    generator's image, in the 512 px variant. ``wrong_image``: ``code`` lets the image loss see a wrong image as a
+    real one. ``pair_weights``: ``code`` halves the two negative terms.
+    """
+
+    kl: float = 4.0
+    l1: float = 1.0
+    wrong_image: Form = "code"
+    pair_weights: Form = "code"
+
+    def __post_init__(self) -> None:
+        check_choice("wrong_image", self.wrong_image, FORMS)
+        check_choice("pair_weights", self.pair_weights, FORMS)
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Pairs that are real but do not match, at every supervised scale, small to large."""
+
+    images: Sequence[Tensor]
+    text: Tensor
+
+
+def mismatch(form: Form, real: Sequence[Tensor], text: Tensor, wrong: Sequence[Tensor] | None = None) -> Mismatch:
+    """``code``: the ``wrong`` images with the right text. ``printed``: the right images, each with the next text of
+    the batch (the draft does not say which)."""
+    check_choice("mismatch", form, FORMS)
+    if form == "printed":
+        return Mismatch(real, text.roll(-1, dims=0))
+    assert wrong is not None, "wrong images are needed unless switches.mismatch is 'printed'"
+    return Mismatch(wrong, text)
+
+
+def discriminator_losses(
+    discriminators: NestedDiscriminators,
+    real: Sequence[Tensor],
+    fake: Sequence[Tensor],
+    text: Tensor,
+    other: Mismatch,
+    objective: NestedObjective,
+) -> Losses:
+    """Terms of Eq. (4) by scale: ``d_pair_<size>``, ``d_image_<size>``."""
+    passes = zip(
+        fake,
+        discriminators(real, text),
+        discriminators(other.images, other.text),
+        discriminators([image.detach() for image in fake], text),
+        strict=True,
+    )
+    losses: Losses = {}
+    for image, genuine, wrong, made in passes:
+        size = image.shape[-1]
+        losses[f"d_pair_{size}"] = least_squares.pair_discriminator(
+            genuine.pair, wrong.pair, made.pair, objective.pair_weights
+        )
+        if genuine.image is not None and made.image is not None:
+            also_real = wrong.image if objective.wrong_image == "code" else None
+            losses[f"d_image_{size}"] = least_squares.image_discriminator(genuine.image, also_real, made.image)
+    return losses
+
+
+def generator_losses(
+    discriminators: NestedDiscriminators, outputs: SideOutputs, text: Tensor, objective: NestedObjective
+) -> Losses:
+    """The generator's side of Eq. (4), ``g_pair_<size>`` and ``g_image_<size>``, and its regulariser: ``g_kl``
+    (Sec. 3.3) or, on top of a frozen generator, ``g_l1``. Each is weighted already."""
+    losses: Losses = {}
+    for image, judgement in zip(outputs.images, discriminators(outputs.images, text), strict=True):
+        size = image.shape[-1]
+        losses[f"g_pair_{size}"] = least_squares.generator(judgement.pair)
+        if judgement.image is not None:
+            losses[f"g_image_{size}"] = least_squares.generator(judgement.image)
+    if outputs.mean is not None and outputs.log_sigma is not None:
+        losses["g_kl"] = objective.kl * least_squares.kl_of_log_sigma(outputs.mean, outputs.log_sigma)
+    if outputs.base is not None:
+        losses["g_l1"] = objective.l1 * F.l1_loss(outputs.images[-1], outputs.base)
+    return losses
+
+
+def _update(losses: Losses, total: str, optimiser: Optimizer) -> Losses:
+    loss = sum(losses.values(), start=next(iter(losses.values())).new_zeros(()))
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return {name: value.detach() for name, value in {**losses, total: loss}.items()}
+
+
+def nested_step(
+    generator: NestedGenerator | ExtendedGenerator,
+    discriminators: NestedDiscriminators,
+    generator_optimiser: Optimizer,
+    discriminator_optimiser: Optimizer,
+    real: Tensor,
+    noise: Tensor,
+    text: Tensor,
+    wrong: Tensor | None = None,
+    objective: NestedObjective | None = None,
+    mismatching: Form = "code",
+) -> Losses:
+    """One whole iteration. real, wrong [B, 3, S, S], resized here to the smaller scales; noise [B, generator.noise];
+    text [B, text]. ``wrong`` may be None where ``mismatching`` is ``printed``. Returns detached, weighted terms and
+    their sums ``d_loss`` and ``g_loss``."""
+    objective = objective or NestedObjective()
+    outputs = generator.side_outputs(noise, text)
+    sizes = [image.shape[-1] for image in outputs.images]
+    genuine = pyramid(real, sizes)
+    other = mismatch(mismatching, genuine, text, None if wrong is None else pyramid(wrong, sizes))
+    return nested_step_at_scales(
+        discriminators, generator_optimiser, discriminator_optimiser, genuine, text, other, outputs, objective
+    )
+
+
+def nested_step_at_scales(
+    discriminators: NestedDiscriminators,
+    generator_optimiser: Optimizer,
+    discriminator_optimiser: Optimizer,
+    real: Sequence[Tensor],
+    text: Tensor,
+    other: Mismatch,
+    outputs: SideOutputs,
+    objective: NestedObjective,
+) -> Losses:
+    """The two updates, on images that already have the sizes of the supervised scales."""
+    judged = discriminator_losses(discriminators, real, outputs.images, text, other, objective)
+    losses = _update(judged, "d_loss", discriminator_optimiser)
+    with frozen(discriminators):
+        fooled = generator_losses(discriminators, outputs, text, objective)
+        return losses | _update(fooled, "g_loss", generator_optimiser)

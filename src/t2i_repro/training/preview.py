@@ -1,0 +1,74 @@
+"""Images as they are stored, and grids with their captions."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor, nn
+
+INK, PAPER = (20, 20, 20), (255, 255, 255)
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients inside; every submodule's own mode comes back afterwards."""
+    modes = [(module, module.training) for network in networks for module in network.modules()]
+    for network in networks:
+        network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def to_uint8(images: Tensor) -> npt.NDArray[np.uint8]:
+    """[B, 3, S, S] in [-1, 1] -> [B, S, S, 3], (x + 1) * 127.5 truncated, as every one of the papers' codes does."""
+    scaled = ((images.nan_to_num() + 1) * 127.5).clamp(0, 255)
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, most: int) -> list[str]:
+    """Lines no wider than ``width`` pixels; what does not fit into ``most`` lines ends in an ellipsis."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    if len(lines) > most:
+        lines = lines[:most]
+        while lines[-1] and font.getlength(f"{lines[-1]}…") > width:
+            lines[-1] = lines[-1][:-1]
+        lines[-1] += "…"
+    return lines
+
+
+def captioned_grid(
+    images: npt.NDArray[np.uint8], captions: Sequence[str], columns: int = 4, side: int = 160, lines: int = 6
+) -> Image.Image:
+    """Images [N, S, S, 3] in rows of ``columns``, each with its caption below.
+
+    Smaller images are enlarged to about ``side`` pixels, by whole factors and without smoothing.
+    """
+    size = images.shape[1]
+    side = size * max(1, round(side / size))
+    margin, font = 10, ImageFont.load_default(max(12, side // 13))
+    columns = min(columns, len(images))
+    wrapped = [wrap(caption, font, side, lines) for caption in captions]
+    line = round(font.size * 1.25) if isinstance(font, ImageFont.FreeTypeFont) else 12
+    height = side + 6 + line * max(map(len, wrapped), default=0) + margin
+    rows = -(-len(images) // columns)
+    grid = Image.new("RGB", (columns * (side + margin) + margin, rows * height + margin), PAPER)
+    draw = ImageDraw.Draw(grid)
+    for place, (pixels, text) in enumerate(zip(images, wrapped, strict=True)):
+        row, column = divmod(place, columns)
+        left, top = margin + column * (side + margin), margin + row * height
+        grid.paste(Image.fromarray(pixels).resize((side, side), Image.Resampling.NEAREST), (left, top))
+        for number, words in enumerate(text):
+            draw.text((left, top + side + 4 + number * line), words, INK, font)
+    return grid

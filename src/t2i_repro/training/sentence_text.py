@@ -1,0 +1,66 @@
+"""The text side of the systems on char-CNN-RNN embeddings."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from t2i_repro.data.batches import Batch
+from t2i_repro.data.prepared import Prepared
+from t2i_repro.encoders.char_cnn_rnn import CharCnnRnn, characters
+from t2i_repro.encoders.char_embeddings import Choice, Vectors
+from t2i_repro.errors import ReproError
+from t2i_repro.spec.record import read_record
+from t2i_repro.training.encoders import load_weights
+from t2i_repro.training.sentence_batches import SentenceBatch, SentenceBatches
+from t2i_repro.training.text import Caption, Text, TextSide
+
+UNMATCHED = ("multi-stage",)  # kinds of systems that read no wrong images of their own
+
+
+class CharCnnRnnText(TextSide):
+    """Sentences alone. Training reads ``embeddings`` [C, dim], one row for each caption; captions given as text are
+    encoded. ``train``, ``test``: which of an image's captions stand for it."""
+
+    words = 1
+
+    def __init__(self, encoder: CharCnnRnn, embeddings: Vectors, train: Choice, test: str) -> None:
+        self.encoder: CharCnnRnn = encoder.requires_grad_(False).eval()
+        self.dim, self.embeddings, self.train, self.captions = encoder.dim, embeddings, train, test
+
+    def batches(self, prepared: Prepared, spec: dict[str, Any]) -> SentenceBatches:
+        return SentenceBatches(
+            prepared,
+            "train",
+            spec["image_size"],
+            spec["batch"],
+            spec["words"],
+            spec["seed"],
+            self.embeddings,
+            self.train,
+            wrong=spec["system"]["kind"] not in UNMATCHED,
+        )
+
+    def of_batch(self, batch: Batch) -> Text:
+        assert isinstance(batch, SentenceBatch)
+        return Text.of_sentence(batch.sentence)
+
+    @torch.no_grad()
+    def of_caption(self, caption: Caption, device: torch.device) -> Text:
+        return Text.of_sentence(self.encoder(characters([caption.text]).to(device)))
+
+
+def load_char_cnn_rnn(folder: Path, prepared: Prepared, spec: dict[str, Any], tuned: Path | None) -> TextSide:
+    """From a ``char-cnn-rnn`` artefact. Raises ReproError where its rows are not the captions of ``prepared``."""
+    known = read_record(folder)["spec"]
+    encoder = CharCnnRnn(known["dim"], known["width"])
+    load_weights(encoder, folder / "encoder.pt")
+    embeddings = np.load(folder / "embeddings.npy", mmap_mode="r")
+    if len(embeddings) != len(prepared.caption_image):
+        raise ReproError(
+            f"{folder / 'embeddings.npy'}: has {len(embeddings)} rows, but {prepared.folder} has "
+            f"{len(prepared.caption_image)} captions; train the encoder on the captions of this dataset"
+        )
+    captions = spec["system"]["captions"]
+    return CharCnnRnnText(encoder, embeddings, captions["train"], captions["test"])

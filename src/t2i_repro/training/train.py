@@ -1,0 +1,67 @@
+"""Verb ``train``: one GAN, from prepared data and a text encoder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+from torch import nn
+
+from t2i_repro.data.prepared import Prepared
+from t2i_repro.errors import ReproError
+from t2i_repro.models.build import count_parameters
+from t2i_repro.spec.node import Node
+from t2i_repro.spec.record import Build
+from t2i_repro.training.checkpoint import save_torch
+from t2i_repro.training.draws import Draws
+from t2i_repro.training.environment import pick_device
+from t2i_repro.training.gan import GAN, Parts, Preview
+from t2i_repro.training.loop import Schedule, train
+from t2i_repro.training.multi_stage import MultiStageGAN
+from t2i_repro.training.one_stage import OneStageGAN
+from t2i_repro.training.painting import paint
+from t2i_repro.training.preview import captioned_grid, to_uint8
+from t2i_repro.training.sentence_systems import SENTENCE_SYSTEMS
+from t2i_repro.training.text import TextSide
+from t2i_repro.training.text_sides import load_text
+
+SYSTEMS: dict[str, Callable[[Parts], GAN]] = {
+    "one-stage": OneStageGAN.of,
+    "multi-stage": MultiStageGAN,
+    **SENTENCE_SYSTEMS,
+}
+PREVIEWS = 12
+
+
+def run(node: Node, out: Path, build: Build) -> None:
+    """Train; resumes from ``out``. Writes ``generator.pt`` (averaged weights where ``ema`` is given),
+    ``text_encoder.pt`` where it was tuned, and what the loop writes."""
+    spec = node.spec
+    kind = spec["system"]["kind"]
+    if kind not in SYSTEMS:
+        raise ReproError(f"{node.spec_file}: system.kind: found {kind!r}; expected one of {', '.join(SYSTEMS)}")
+    prepared = Prepared(build.input("data"))
+    device = pick_device()
+    text = load_text(build.input("text"), prepared, spec).to(device)
+    batches = text.batches(prepared, spec)
+    base = build.input("base") if "base" in node.inputs else None
+    system = SYSTEMS[kind](Parts(spec, text, batches, device, previewer(prepared, text, spec), base))
+    build.facts["parameters"] = {name: count_parameters(module) for name, module in system.modules().items()}
+    build.facts["standin"] = prepared.raw_is_standin
+    build.facts |= train(system, batches, out, Schedule.of(node, spec["epochs"] * batches.steps_per_epoch))
+    save_torch(out / "generator.pt", system.generator_state())
+    if system.tuned:
+        save_torch(out / "text_encoder.pt", text.encoder.state_dict())
+
+
+def previewer(prepared: Prepared, text: TextSide, spec: dict[str, Any]) -> Preview:
+    """Draws the grid of a training: always the same test captions and noise."""
+    draws = Draws(prepared, "test", spec["words"], spec["seed"], text.captions)
+
+    def draw(generator: nn.Module) -> Image:
+        device = next(generator.parameters()).device
+        captions, noise = draws.inputs(range(PREVIEWS), int(generator.noise))  # type: ignore[arg-type]
+        images = paint(generator, text, captions, noise, device).images[-1]
+        return captioned_grid(to_uint8(images), [caption.text for caption in captions])
+
+    return draw

@@ -1,0 +1,96 @@
+"""Every column of every table has a protocol, and every protocol a way to be computed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from t2i_repro.metrics import cross_modal_distance, frechet_distance, r_precision
+from t2i_repro.metrics.protocols import METRICS, rows_of
+from t2i_repro.spec.papers import load_papers, measured_in
+from t2i_repro.spec.params import load_params
+from t2i_repro.spec.plan import Planner
+from t2i_repro.spec.scoring import score
+
+PROJECT = Path(__file__).parents[2]
+
+
+def columns() -> list[str]:
+    found = set()
+    for paper in load_papers(PROJECT).values():
+        for table in paper["tables"].values():
+            for row in table["rows"].values():
+                found |= {measured_in(row, column)["protocol"] for column in table["columns"].values()}
+    return sorted(found)
+
+
+def test_every_column_of_every_table_has_a_protocol() -> None:
+    protocols = load_params(PROJECT)["protocols"]
+    assert not [name for name in columns() if name not in protocols]
+    assert {entry["metric"] for entry in protocols.values()} == set(METRICS)
+
+
+def test_every_protocol_is_planned_for_a_run() -> None:
+    planner = Planner(PROJECT)
+    run = planner.train("ssa-gan", "cub", 0)
+    for name, entry in planner.params["protocols"].items():
+        alone = entry["metric"] in ("retrieval", "dataset")
+        node = score(planner, None if alone else run, name, "cub", "damsm" if entry["metric"] == "retrieval" else None)
+        assert node.inputs
+        known = {planned.folder for planned in planner.nodes.values()}
+        assert {given.path for given in node.inputs.values()} <= known
+
+
+def test_a_judge_sees_the_training_split_alone() -> None:
+    planner = Planner(PROJECT)
+    node = score(planner, planner.train("ssa-gan", "cub", 0), "vs-similarity", "cub")
+    judge = next(planned for planned in planner.nodes.values() if planned.folder == node.inputs["judge"].path)
+    inputs = planner.inputs_of(judge)
+    assert {given.spec["split"] for given in inputs.values()} == {"train"}
+    assert planner.inputs_of(node)["captions"].spec["split"] == "test"
+
+
+def test_each_protocol_is_documented() -> None:
+    text = (PROJECT / "docs/metrics.md").read_text()
+    families = {name.split(":")[0] for name in load_params(PROJECT)["protocols"]}
+    assert not [name for name in families if f"`{name}" not in text]
+    assert yaml.safe_load((PROJECT / "params.yaml").read_text())["protocols"].keys() >= set(columns())
+
+
+def test_shuffled_captions_drop_r_precision_to_chance() -> None:
+    rng = np.random.default_rng(0)
+    captions = rng.standard_normal((2000, 64))
+    own = np.arange(2000)
+    images = captions + 0.5 * rng.standard_normal((2000, 64))
+    groups = np.arange(2000) // 10
+    assert r_precision(images, captions, own, groups).value > 0.95
+    found = r_precision(images, captions, rng.permutation(own), groups)
+    assert found.low < 0.01 < found.high
+
+
+@pytest.mark.parametrize("distance", ["frechet", "cmd"])
+def test_noise_raises_distances(distance: str) -> None:
+    rng = np.random.default_rng(1)
+    real, text = rng.standard_normal((400, 16)) + 1, rng.standard_normal((300, 16))
+    noise = rng.standard_normal((400, 16))
+    values = []
+    for level in (0.0, 0.3, 0.6, 1.2):
+        fake = real + level * noise
+        values.append(
+            frechet_distance(fake, real) if distance == "frechet" else cross_modal_distance(fake, real, text).cmd
+        )
+    assert values[0] == 0
+    assert values == sorted(values)
+    assert len(set(values)) == 4
+
+
+def test_rows_are_found_by_id() -> None:
+    from t2i_repro.errors import ReproError
+
+    known = np.array([7, 3, 9])
+    np.testing.assert_array_equal(rows_of(known, np.array([9, 7, 7]), "caption"), [2, 0, 0])
+    with pytest.raises(ReproError, match="caption 4 of the samples is not among the 3"):
+        rows_of(known, np.array([3, 4]), "caption")
+    with pytest.raises(ReproError, match="caption 3 is there twice"):
+        rows_of(np.array([3, 3]), np.array([3]), "caption")

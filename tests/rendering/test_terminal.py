@@ -1,0 +1,77 @@
+"""Tables in the terminal, and verdicts on rebuilt numbers, from rendered tables that are there."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import COMPARABLE, metric
+
+from t2i_repro.cli import main
+from t2i_repro.rendering.built import built_tables
+from t2i_repro.rendering.cells import cell_content
+from t2i_repro.spec.plan import Planner
+
+
+@pytest.fixture
+def rendered(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which Table 2 of SSA-GAN is rendered: ID 1 behind ID 0 in IS; ID 2 not comparable."""
+    shutil.copy(project / "params.yaml", tmp_path)
+    shutil.copytree(project / "papers", tmp_path / "papers")
+    monkeypatch.chdir(tmp_path)
+    planner = Planner(Path("."), {"papers": ["ssa-gan"], "scale": "smoke"})
+    node = next(node for node in planner.nodes.values() if node.name == "ssa-gan-table2")
+    rows = []
+    for row_id, row in node.spec["rows"].items():
+        changes = {} if row_id == "id2" else COMPARABLE
+        scores = {
+            "is": [metric({"id0": 5.0, "id1": 4.0}.get(row_id, 3.0), 0.1, **changes)],
+            "fid": [metric({"id0": 20.0, "id1": 15.0}.get(row_id, 30.0), **changes)],
+        }
+        place: dict[str, Any] = {"seed": 0, "path": "x", "digest": "0"}
+        cells = {
+            column: cell_content(row["printed"][column], [{**score, **place} for score in given], 2, None, None)
+            for column, given in scores.items()
+        }
+        rows.append({"id": row_id, "cells": cells})
+    folder = Path(node.folder)
+    folder.mkdir(parents=True)
+    content = {"rows": rows, "scale_label": "smoke scale", "data_label": "stand-in data"}
+    (folder / "table.json").write_text(json.dumps(content))
+    (folder / "record.json").write_text(json.dumps(node.to_json()))
+    return tmp_path
+
+
+def test_rebuilt_numbers_stand_below_the_printed_ones(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tables", "ssa-gan", "2", "--set", "scale=smoke", "--set", "papers=[ssa-gan]"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[3:5]] == [
+        ["ID", "0:", "DF-GAN", "baseline", "4.86", "±", "0.04", "19.24"],
+        ["rebuilt", "5.00", "±", "0.10", "20.00"],
+    ]
+    assert "Rebuilt at smoke scale; stand-in data." in lines
+    assert len({len(line) for line in lines[1:11]}) == 1
+
+
+def test_claims_are_judged_on_them(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "scale=smoke", "papers=[ssa-gan]", "--format", "json"]) == 0
+    entries = {entry["id"]: entry for entry in json.loads(capsys.readouterr().out) if entry["paper"] == "ssa-gan"}
+    assert (entries["ssacn-helps"]["printed"], entries["ssacn-helps"]["rebuilt"]) == ("holds", "fails")
+    assert (entries["damsm-helps"]["printed"], entries["damsm-helps"]["rebuilt"]) == ("holds", "cannot tell")
+    assert main(["audit", "scale=smoke", "papers=[ssa-gan]"]) == 0
+    assert "rebuilt: fails: table2.id1.is > table2.id0.is: 4.00 ± 0.10 against 5.00 ± 0.10" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_what_cannot_be_planned_is_left_out(
+    rendered: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = rendered / "params.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("\nscale: smoke", "\nscale: paper"))
+    caplog.set_level("INFO")
+    assert built_tables(Path(".")) == {}
+    assert "Rebuilt numbers are left out: " in caplog.text
+    assert main(["audit", "scale=paper"]) == 2
+    assert "data_root" in capsys.readouterr().err

@@ -1,0 +1,107 @@
+"""workflow/envs: the versions of the lock file, everything that the code imports, and honoured by --use-conda."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from project_copy import Copy
+
+NAMES = {"PIL": "pillow", "yaml": "pyyaml", "torch_fidelity": "torch-fidelity", "open_clip": "open-clip-torch"}
+# A dependency of jsonschema.
+NOT_PINNED = {"referencing"}
+
+
+def pins(file: Path) -> dict[str, str]:
+    dependencies = yaml.safe_load(file.read_text())["dependencies"]
+    (listed,) = [entry["pip"] for entry in dependencies if isinstance(entry, dict)]
+    return dict(entry.split("==") for entry in listed)
+
+
+@pytest.mark.parametrize("name", ["base", "torch"])
+def test_pins_are_those_of_the_lock_file(project: Path, name: str) -> None:
+    # Of two versions in the lock file, the first is for the environments' Python 3.11.
+    locked: dict[str, str] = {}
+    for package, version in re.findall(
+        r"^([a-z0-9.-]+)==([^ ;\\]+)", (project / "requirements.lock").read_text(), re.M
+    ):
+        locked.setdefault(package, version)
+    environment = project / f"workflow/envs/{name}.yaml"
+    assert "python=3.11" in yaml.safe_load(environment.read_text())["dependencies"]
+    assert {package: locked.get(package) for package in pins(environment)} == pins(environment)
+
+
+def imported(module: str, source: Path, seen: set[str]) -> set[str]:
+    """Third-party packages that a module of the package imports, directly or through its own modules."""
+    path = source.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if module in seen or not path.exists():
+        return set()
+    seen.add(module)
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            if name.startswith("t2i_repro"):
+                found |= imported(name, source, seen)
+            elif name.partition(".")[0] not in sys.stdlib_module_names:
+                found.add(name.partition(".")[0])
+    return found
+
+
+def rules(project: Path) -> list[tuple[str, str, str]]:
+    """(rule, environment, verb) of every rule that runs a verb."""
+    pattern = r"^rule (\w+):.*?envs/(\w+)\.yaml.*?t2i_repro ([a-z-]+) --spec"
+    texts = [path.read_text() for path in sorted((project / "workflow/rules").glob("*.smk"))]
+    return [found for text in texts for found in re.findall(pattern, text, re.M | re.S)]
+
+
+def test_an_environment_has_what_its_verbs_import(project: Path) -> None:
+    from t2i_repro.cli import FLOW
+
+    found = rules(project)
+    assert {verb for _, _, verb in found} == set(FLOW)
+    for rule, environment, verb in found:
+        # `render` draws tables and figures, and imports the module for the one it is asked for.
+        start = "t2i_repro.rendering.tables" if rule == "table" else FLOW[verb][0]
+        needed = imported(start, project / "src", set()) | imported("t2i_repro.cli", project / "src", set())
+        names = {NAMES.get(name, name) for name in needed} - NOT_PINNED
+        assert names <= set(pins(project / f"workflow/envs/{environment}.yaml")), f"rule {rule}"
+
+
+@pytest.fixture
+def conda(tmp_path: Path) -> Path:
+    """A folder with the test double of conda. Its file `calls` lists what it was asked."""
+    home = tmp_path / "conda"
+    (home / "bin").mkdir(parents=True)
+    double = Path(__file__).parent / "conda_double.py"
+    (home / "bin/conda").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{double}" "{home}" "$@"\n')
+    (home / "bin/conda").chmod(0o755)
+    (home / "bin/activate").write_text('export PATH="$1/bin:$PATH" CONDA_PREFIX="$1"\n')
+    return home
+
+
+def test_use_conda_creates_each_environment_once_and_runs_the_jobs_in_it(fresh: Copy, conda: Path) -> None:
+    path = fresh.path(conda / "bin")
+    fresh.snakemake("--use-conda", "data", PATH=path)
+    fresh.snakemake("--use-conda", "encoders", PATH=path)
+    created = [call for call in (conda / "calls").read_text().splitlines() if call.startswith("env create")]
+    assert len(created) == 2
+    prefixes = {line["verb"]: line["prefix"] for line in fresh.journal()}
+    assert prefixes["prepare"] == prefixes["standin"] != prefixes["pretrain"]
+    assert {str(Path(prefix).parent) for prefix in prefixes.values()} == {str(fresh.folder / ".snakemake/conda")}
+
+
+def test_use_conda_or_another_environment_file_rebuilds_nothing(built: Copy, conda: Path) -> None:
+    before = built.journal()
+    path = built.path(conda / "bin")
+    built.snakemake("--use-conda", PATH=path)
+    environment = built.folder / "workflow/envs/torch.yaml"
+    environment.write_text(environment.read_text() + "# a remark\n")
+    built.snakemake("--use-conda", PATH=path)
+    built.snakemake()
+    assert built.journal() == before

@@ -1,0 +1,135 @@
+"""The Snakefile and its rules: what they promise, what they say when something is wrong."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.utils.serialize import load_yaml
+from project_copy import Copy, finished, rules_of
+
+from t2i_repro.cli import FLOW
+from t2i_repro.errors import ReproError
+from t2i_repro.spec.node import read_node
+from t2i_repro.spec.record import building
+
+PAPERS = [f"papers/{path.name}" for path in sorted((Path(__file__).parents[2] / "papers").glob("*.yaml"))]
+
+
+def counted(stdout: str) -> dict[str, int]:
+    """Jobs by rule in the summary of a dry run."""
+    rows = re.findall(r"^(\w+) +(\d+)$", stdout, re.MULTILINE)
+    return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
+
+
+def test_a_dry_run_with_nothing_present_plans_everything(fresh: Copy) -> None:
+    done = fresh.snakemake("-n", "--quiet", "rules")
+    assert counted(done.stdout) == rules_of(fresh.plan().values())
+    assert not (fresh.folder / "results/journal.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("scale=huge", ["scale", "'huge'", "smoke", "paper"]),
+        ("sampel={images: 3}", ["sampel", "unknown key", "allowed", "sample"]),
+        ("papers=[no-such-paper]", ["papers", "'no-such-paper'", "ssa-gan"]),
+        ("sample={images: many}", ["sample.images", "'many'", "integer"]),
+        ("damsm={lr: 1e-4}", ["damsm.lr", "1.0e-4"]),
+        ("scale=paper", ["data_root", "fetch"]),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named(fresh: Copy, config: str, told: list[str]) -> None:
+    done = fresh.snakemake("-n", "--config", config, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert [text for text in told if text not in said] == []
+    assert "Traceback" not in said
+
+
+def test_nested_values_on_the_command_line_reach_the_plan(fresh: Copy) -> None:
+    done = fresh.snakemake("-n", "--quiet", "rules", "--config", "seeds=[0, 1]", "damsm={lr: 1.0e-3}")
+    expected = rules_of(fresh.plan(seeds=[0, 1], damsm={"lr": 1.0e-3}).values())
+    assert counted(done.stdout) == expected
+    assert expected["train"] == 2 * rules_of(fresh.plan().values())["train"]
+    written = [json.loads(path.read_text())["spec"] for path in (fresh.folder / "results").rglob("damsm-*.json")]
+    assert [spec["lr"] for spec in written] == [1.0e-3]
+
+
+@pytest.mark.parametrize("file", ["params.yaml", *PAPERS])
+def test_snakemake_and_dvc_read_the_same_values(project: Path, file: str) -> None:
+    """YAML 1.1 and 1.2: `1e-4`, `off` and `012` are not the same in both."""
+    assert yaml.safe_load((project / file).read_text()) == load_yaml(project / file)
+
+
+def rules(project: Path) -> dict[str, str]:
+    texts = [path.read_text() for path in sorted((project / "workflow/rules").glob("*.smk"))]
+    return dict(found for text in texts for found in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", text, re.M))
+
+
+def test_every_job_has_a_log_a_benchmark_threads_resources_and_an_environment(project: Path) -> None:
+    jobs = {name: body for name, body in rules(project).items() if "shell:" in body}
+    assert set(re.findall(r"t2i_repro ([a-z-]+) --spec", "".join(jobs.values()))) == set(FLOW)
+    for name, body in jobs.items():
+        missing = [part for part in ("log:", "benchmark:", "threads:", "resources:", "conda:") if part not in body]
+        assert not missing, name
+        assert "mem_mb=" in body, name
+        assert "runtime=" in body, name
+        assert "> {log} 2>&1" in body, name
+
+
+def test_the_snakefile_is_short(project: Path) -> None:
+    assert len((project / "Snakefile").read_text().splitlines()) < 60
+
+
+def test_the_report_holds_tables_figures_and_samples(built: Copy) -> None:
+    """Offline, with captions that name the scale which the configuration chose."""
+    built.snakemake("--report", "report.html")
+    page = (built.folder / "report.html").read_text()
+    assert {"Tables", "Figures", "Samples"} <= set(re.findall(r'"(Tables|Figures|Samples)"', page))
+    for text in (
+        "ssa-gan-table2",
+        "ssa-gan-fig5",
+        "cub-ssa-gan-s0",
+        "stand-in data",
+        "smoke scale",
+        "first of 120 images",
+    ):
+        assert text in page, text
+
+
+def test_an_input_that_is_not_what_the_plan_says_is_refused(built: Copy) -> None:
+    sample = next(node for node in built.plan().values() if node.kind == "sample")
+    record = built.folder / sample.inputs["run"].path / "record.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"digest": "0123456789"}))
+    (built.folder / sample.record).unlink()
+    done = built.run("python", "-m", "t2i_repro", "sample", "--spec", sample.spec_file, check=False, PYTHONPATH="src")
+    assert done.returncode == 2
+    for text in (sample.inputs["run"].path, sample.inputs["run"].digest, "0123456789", "snakemake"):
+        assert text in done.stderr
+    assert not (built.folder / sample.record).exists()
+
+
+def test_a_leaf_cut_short_does_not_keep_its_old_record(built: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else, with the old parameters back, half of a newer page would pass for the old one."""
+    monkeypatch.chdir(built.folder)
+    report = next(node for node in built.plan().values() if node.kind == "report")
+    older = Path(report.folder) / "record-0123456789.json"
+    Path(report.record).rename(older)
+
+    def cut_short() -> None:
+        with building(report, Path(report.folder)):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_short()
+    assert not older.exists()
+    assert finished(built.snakemake()) == {"report": 1}
+
+
+def test_a_spec_file_edited_by_hand_is_refused(built: Copy) -> None:
+    node = next(node for node in built.plan().values() if node.kind == "score")
+    built.edit(node.spec_file, f'"images": {node.spec["images"]}', '"images": 7')
+    with pytest.raises(ReproError, match="edited"):
+        read_node(built.folder / node.spec_file)
