@@ -55,11 +55,11 @@ def test_rebuilt_numbers_stand_below_the_printed_ones(rendered: Path, capsys: py
 
 
 def test_claims_are_judged_on_them(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["audit", "scale=smoke", "papers=[ssa-gan]", "--format", "json"]) == 0
+    assert main(["audit", "--set", "scale=smoke", "--set", "papers=[ssa-gan]", "--format", "json"]) == 0
     entries = {entry["id"]: entry for entry in json.loads(capsys.readouterr().out) if entry["paper"] == "ssa-gan"}
     assert (entries["ssacn-helps"]["printed"], entries["ssacn-helps"]["rebuilt"]) == ("holds", "fails")
     assert (entries["damsm-helps"]["printed"], entries["damsm-helps"]["rebuilt"]) == ("holds", "cannot tell")
-    assert main(["audit", "scale=smoke", "papers=[ssa-gan]"]) == 0
+    assert main(["audit", "--set", "scale=smoke", "--set", "papers=[ssa-gan]"]) == 0
     assert "rebuilt: fails: table2.id1.is > table2.id0.is: 4.00 ± 0.10 against 5.00 ± 0.10" in " ".join(
         capsys.readouterr().out.split()
     )
@@ -73,5 +73,35 @@ def test_what_cannot_be_planned_is_left_out(
     caplog.set_level("INFO")
     assert built_tables(Path(".")) == {}
     assert "Rebuilt numbers are left out: " in caplog.text
-    assert main(["audit", "scale=paper"]) == 2
+    assert main(["audit", "--set", "scale=paper"]) == 2
     assert "data_root" in capsys.readouterr().err
+
+
+def test_the_papers_are_listed_with_what_is_built(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["papers", "--set", "scale=smoke"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "At scale smoke:" in out
+    assert "table2 8 of 8 cells can be rebuilt, 8 are Sec. 4.3, Table 2" in out
+    assert "table3 12 of 12 cells can be rebuilt, 0 are Sec. 4.3, Table 3" in out
+    assert main(["papers", "--set", "scale=paper"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "table2 8 of 8 cells have a system of ours Sec. 4.3, Table 2" in out
+    assert "Nothing can be planned: scale 'paper' is for real data" in out
+
+
+@pytest.mark.parametrize("command", [["plan"], ["papers"], ["tables", "ssa-gan"], ["audit"]])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("scale", "--set: found 'scale'; expected KEY=VALUE"),
+        ("=paper", "expected KEY=VALUE"),
+        ("papers=[ssa-gan", "the value cannot be read as YAML"),
+        ("scael=paper", "unknown key 'scael'"),
+        ("scale=huge", "scale: found 'huge'; allowed: paper, small, smoke"),
+    ],
+)
+def test_every_command_overrides_params_alike(
+    rendered: Path, capsys: pytest.CaptureFixture[str], command: list[str], setting: str, message: str
+) -> None:
+    assert main([*command, "--set", setting]) == 2
+    assert message in capsys.readouterr().err

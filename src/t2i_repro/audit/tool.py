@@ -15,12 +15,13 @@ from t2i_repro.errors import ReproError
 from t2i_repro.rendering.built import built_tables
 from t2i_repro.rendering.escape import csv_text
 from t2i_repro.spec.papers import load_papers
+from t2i_repro.spec.settings import add_settings
 
 HEADER = ("kind", "paper", "id", "where", "says", "check", "printed", "rebuilt", "why", "spread")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="override params.yaml, e.g. scale=paper")
+    add_settings(parser)
     parser.add_argument("--paper", metavar="ID", help="only what concerns this paper, e.g. ssa-gan")
     parser.add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
 
@@ -29,7 +30,7 @@ def main(args: argparse.Namespace) -> None:
     papers = load_papers(Path("."))
     if args.paper is not None and args.paper not in papers:
         raise ReproError(f"--paper: found {args.paper!r}; papers/ has {', '.join(papers)}")
-    found = audit(papers, built_tables(Path("."), args.settings))
+    found = audit(papers, built_tables(Path("."), args.set))
     shown = found if args.paper is None else found.of(args.paper)
     {"text": write_text, "csv": write_csv, "json": write_json}[args.format](shown, papers, sys.stdout)
 

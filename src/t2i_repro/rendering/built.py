@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from t2i_repro.errors import ReproError
+from t2i_repro.spec.node import Node
 from t2i_repro.spec.plan import Planner
 from t2i_repro.spec.record import read_record
-from t2i_repro.spec.show import parse_settings
+from t2i_repro.spec.settings import parse_settings
 
 
 def built_tables(project: Path, settings: Sequence[str] = ()) -> dict[str, dict[str, dict[str, Any]]]:
@@ -19,19 +20,24 @@ def built_tables(project: Path, settings: Sequence[str] = ()) -> dict[str, dict[
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     try:
-        planner = Planner(project, parse_settings(list(settings)))
+        planner = Planner(project, parse_settings(settings))
     except ReproError as error:
         if settings:
             raise
         logging.getLogger(__name__).info("Rebuilt numbers are left out: %s", error)
         return found
     for node in planner.nodes.values():
-        if node.kind != "table":
-            continue
-        try:
-            read_record(project / node.folder)
-            content = json.loads((project / node.folder / "table.json").read_text(encoding="utf-8"))
-        except (ReproError, OSError, ValueError):
-            continue
-        found.setdefault(node.spec["paper"], {})[node.spec["table"]] = content
+        content = read_built(project, node) if node.kind == "table" else None
+        if content is not None:
+            found.setdefault(node.spec["paper"], {})[node.spec["table"]] = content
     return found
+
+
+def read_built(project: Path, table: Node) -> dict[str, Any] | None:
+    """Content of a rendered table; None where it is not there."""
+    try:
+        read_record(project / table.folder)
+        content: dict[str, Any] = json.loads((project / table.folder / "table.json").read_text(encoding="utf-8"))
+    except (ReproError, OSError, ValueError):
+        return None
+    return content

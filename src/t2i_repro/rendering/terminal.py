@@ -10,6 +10,7 @@ from t2i_repro.errors import ReproError
 from t2i_repro.rendering.built import built_tables
 from t2i_repro.spec.papers import load_papers
 from t2i_repro.spec.reported import label_with_unit, read_cell
+from t2i_repro.spec.settings import add_settings
 
 WIDTH = 110
 
@@ -17,7 +18,7 @@ WIDTH = 110
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paper", metavar="PAPER", help="e.g. ssa-gan; `t2i-repro papers` lists them")
     parser.add_argument("table", metavar="TABLE", nargs="?", help="only this table: table2, or 2")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override params.yaml")
+    add_settings(parser)
 
 
 def main(args: argparse.Namespace) -> None:

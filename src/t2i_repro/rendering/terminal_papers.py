@@ -1,32 +1,59 @@
-"""`t2i-repro papers`: the papers of the registry, and how much of each can be rebuilt."""
+"""`t2i-repro papers`: the papers of the registry, how much of each can be rebuilt, and what is built."""
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from t2i_repro.errors import ReproError
+from t2i_repro.rendering.built import read_built
+from t2i_repro.spec.node import Node
 from t2i_repro.spec.papers import load_papers, measured_in
 from t2i_repro.spec.params import load_params
+from t2i_repro.spec.plan import Planner
+from t2i_repro.spec.settings import add_settings, parse_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    del parser
+    add_settings(parser)
 
 
 def main(args: argparse.Namespace) -> None:
-    papers = load_papers(Path("."))
-    params = load_params(Path("."))
+    project, settings = Path("."), parse_settings(args.set)
+    papers, params = load_papers(project), load_params(project, settings)
+    try:
+        planned = plan_all(project, settings, list(papers))
+        problem = None
+    except ReproError as error:
+        planned, problem = {}, error
+    print(f"At scale {params['scale']}:\n")
     for paper_id, paper in papers.items():
         chosen = "" if paper_id in params["papers"] else "  (not among `papers` of params.yaml)"
         print(f"{paper_id:10} {paper['title']}{chosen}\n{'':10} {paper['authors']}. {paper['source']}.")
         for table_id, table in paper["tables"].items():
-            cells, runnable = count(table)
-            print(f"{'':10}   {table_id:8} {runnable:3} of {cells:3} cells have a system of ours  {table['where']}")
+            told = table_state(project, table, planned.get(f"{paper_id}-{table_id}"))
+            print(f"{'':10}   {table_id:8} {told:44}  {table['where']}")
         for figure_id, figure in paper["figures"].items():
-            print(f"{'':10}   {figure_id:8} {figure['where']}")
+            node = planned.get(f"{paper_id}-{figure_id}")
+            state = "built" if node is not None and (project / node.record).exists() else "not built"
+            print(f"{'':10}   {figure_id:8} {state:44}  {figure['where']}")
+    if problem is not None:
+        print(f"\nNothing can be planned: {problem}")
     print("\nOne table: `t2i-repro tables PAPER TABLE`. What would be built: `t2i-repro plan`.")
 
 
-def count(table: dict[str, Any]) -> tuple[int, int]:
-    """Cells of a table, and those that a system rebuilds."""
+def plan_all(project: Path, settings: dict[str, Any], papers: list[str]) -> dict[str, Node]:
+    """Tables and figures of every paper, by name, whichever `papers` are chosen."""
+    nodes = Planner(project, {**settings, "papers": papers}).nodes.values()
+    return {node.name: node for node in nodes if node.kind in ("table", "figure")}
+
+
+def table_state(project: Path, table: dict[str, Any], node: Node | None) -> str:
+    """`9 of 21 cells can be rebuilt, 9 are`."""
     measured = [measured_in(row, column) for row in table["rows"].values() for column in table["columns"].values()]
-    return len(measured), sum("system" in cell for cell in measured)
+    if node is None:
+        ours = Counter("system" in cell for cell in measured)[True]
+        return f"{ours} of {len(measured)} cells have a system of ours"
+    content = read_built(project, node)
+    built = 0 if content is None else sum(bool(c["rebuilt"]) for row in content["rows"] for c in row["cells"].values())
+    return f"{len(measured) - len(node.spec['missing'])} of {len(measured)} cells can be rebuilt, {built} are"

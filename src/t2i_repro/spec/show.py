@@ -2,31 +2,17 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from t2i_repro.errors import ReproError
 from t2i_repro.spec.plan import Planner, write_specs
+from t2i_repro.spec.settings import add_settings, parse_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="override params.yaml, e.g. scale=paper")
-
-
-def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """`key=value` pairs as Snakemake's --config reads them. Raises ReproError on a pair without `=`."""
-    overrides = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise ReproError(f"plan: found {setting!r}; expected KEY=VALUE, e.g. scale=paper")
-        overrides[key] = yaml.safe_load(value)
-    return overrides
+    add_settings(parser)
 
 
 def main(args: argparse.Namespace) -> None:
-    planner = Planner(Path("."), parse_settings(args.settings))
+    planner = Planner(Path("."), parse_settings(args.set))
     write_specs(planner)
     for node in planner.nodes.values():
         state = "built" if (planner.project / node.record).exists() else "-"
