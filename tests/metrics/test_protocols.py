@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import yaml
 
+from t2i_repro.errors import ReproError
 from t2i_repro.metrics import cross_modal_distance, frechet_distance, r_precision
-from t2i_repro.metrics.protocols import METRICS, rows_of
+from t2i_repro.metrics.features import Features
+from t2i_repro.metrics.protocols import METRICS, captions_of, rows_of
 from t2i_repro.spec.papers import load_papers, measured_in
 from t2i_repro.spec.params import load_params
 from t2i_repro.spec.plan import Planner
@@ -49,6 +51,31 @@ def test_a_judge_sees_the_training_split_alone() -> None:
     inputs = planner.inputs_of(judge)
     assert {given.spec["split"] for given in inputs.values()} == {"train"}
     assert planner.inputs_of(node)["captions"].spec["split"] == "test"
+    readers = [planner.inputs_of(given["captions"])["network"].kind for given in (inputs, planner.inputs_of(node))]
+    assert readers == ["char-cnn-rnn"] * 2  # what HDGAN's released ranking network reads
+
+
+def test_ground_truth_is_judged_as_samples_are() -> None:
+    planner = Planner(PROJECT, overrides={"papers": ["hdgan"]})
+    cells = planner.inputs_of(planner.table("hdgan", "table4"))
+    real, fake = cells["ground-truth/cub/0"], cells["hdgan/cub/0"]
+    looked = planner.inputs_of(real)["features"]
+    assert (looked.spec["split"], planner.inputs_of(looked)["images"].kind) == ("test", "prepare")
+    assert {role: real.inputs[role] for role in ("judge", "captions")} == {
+        role: fake.inputs[role] for role in ("judge", "captions")
+    }
+
+
+def test_the_caption_of_a_real_image_is_its_first() -> None:
+    def features(origin: list[list[int]]) -> Features:
+        empty = np.zeros((len(origin), 1), dtype=np.float32)
+        return Features(Path(), {"facts": {}}, empty, None, np.array(origin, dtype=np.int64))
+
+    captions = features([[4, 21, 0], [4, 20, 0], [2, 12, 1], [2, 10, 1], [2, 11, 1]])
+    np.testing.assert_array_equal(captions_of(features([[2, -1, 1], [4, -1, 0]]), captions), [10, 20])
+    np.testing.assert_array_equal(captions_of(features([[4, 21, 0], [2, 12, 1]]), captions), [21, 12])
+    with pytest.raises(ReproError, match="image 3 of the samples"):
+        captions_of(features([[3, -1, 0]]), captions)
 
 
 def test_each_protocol_is_documented() -> None:
@@ -86,8 +113,6 @@ def test_noise_raises_distances(distance: str) -> None:
 
 
 def test_rows_are_found_by_id() -> None:
-    from t2i_repro.errors import ReproError
-
     known = np.array([7, 3, 9])
     np.testing.assert_array_equal(rows_of(known, np.array([9, 7, 7]), "caption"), [2, 0, 0])
     with pytest.raises(ReproError, match="caption 4 of the samples is not among the 3"):

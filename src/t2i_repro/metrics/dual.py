@@ -1,4 +1,5 @@
-"""Networks with two sides, images and captions in one space: DAMSM, CLIP and its stand-in, ITM."""
+"""Networks that read captions: DAMSM, CLIP and its stand-in, ITM, with images and captions in one space; and
+char-CNN-RNN, for captions alone."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,21 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from t2i_repro.data.prepared import Prepared
+from t2i_repro.encoders.char_cnn_rnn import CharCnnRnn
 from t2i_repro.encoders.text import TextEncoder
+from t2i_repro.errors import ReproError
 from t2i_repro.metrics.folding import frozen
 from t2i_repro.metrics.networks import Network, Read, asset_weights, checked_weights
 from t2i_repro.metrics.preparation import PREPARATIONS
-from t2i_repro.training.encoders import load_image_encoder, load_text_encoder
+from t2i_repro.training.char_cnn_rnn import GROUP, embed_texts
+from t2i_repro.training.encoders import load_image_encoder, load_text_encoder, load_weights
 from t2i_repro.training.itm import clip_tokens, input_clip, load_itm
 
 TOKENIZERS = {"clip-vit-b-32": "ViT-B-32-quickgelu", "clip-rn101": "RN101-quickgelu"}
 
 
 def open_dual(folder: Path, record: dict[str, Any], device: torch.device, preparation: str) -> Network:
-    """The network of a `damsm`, `clip` or `itm` folder, or of an asset with CLIP's weights."""
+    """The network of a `damsm`, `clip`, `itm` or `char-cnn-rnn` folder, or of an asset with CLIP's weights."""
     if record["kind"] == "asset":
         return open_clip_weights(folder, record, device, preparation)
-    return {"damsm": open_damsm, "clip": open_clip_standin, "itm": open_itm}[record["kind"]](folder, record, device)
+    openers = {"damsm": open_damsm, "clip": open_clip_standin, "itm": open_itm, "char-cnn-rnn": open_char_cnn_rnn}
+    return openers[record["kind"]](folder, record, device)
 
 
 class DamsmText:
@@ -114,3 +119,22 @@ def open_itm(folder: Path, record: dict[str, Any], device: torch.device) -> Netw
     read = reader(how, lambda tokens: itm.project_sentence(itm.clip.text(tokens)[1]), device)
     name, standin = f"{record['name']}-{record['digest']}", how["kind"] == "standin"
     return Network(name, look, sha256, standin, True, read)
+
+
+def open_char_cnn_rnn(folder: Path, record: dict[str, Any], device: torch.device) -> Network:
+    """Sentence embeddings of captions; the same bits as those in the artefact, which GANs are trained on."""
+    sha256 = checked_weights(folder, record, "encoder.pt")
+    encoder = CharCnnRnn(record["spec"]["dim"], record["spec"]["width"])
+    load_weights(encoder, folder / "encoder.pt")
+    encoder.requires_grad_(False).to(device)
+
+    def look(images: Tensor) -> tuple[Tensor, None]:
+        raise ReproError(f"{folder}: {record['name']} reads captions and sees no images; name another network")
+
+    def read(data: Prepared, captions: Sequence[int]) -> Tensor:
+        texts = [data.caption(caption) for caption in captions]
+        groups = [texts[start : start + GROUP] for start in range(0, len(texts), GROUP)]
+        return torch.cat([torch.from_numpy(embed_texts(encoder, group, device)) for group in groups])
+
+    standin = record["facts"]["trunk"]["kind"] == "standin"
+    return Network(f"{record['name']}-{record['digest']}", look, sha256, standin, True, read)

@@ -76,7 +76,7 @@ def embed_images(node: Node, out: Path, build: Build, network: Network) -> dict[
 def embed_captions(node: Node, out: Path, build: Build, network: Network) -> dict[str, object]:
     """``pooled.npy`` and ``origin.npy`` of every caption of a split, in the dataset's order."""
     if network.read is None:
-        raise ReproError(f"{node.name}: {network.name} reads no captions; expected a damsm or CLIP")
+        raise ReproError(f"{node.name}: {network.name} reads no captions; expected a damsm, CLIP or char-cnn-rnn")
     data = Prepared(build.input("images"))
     images = indices_of(data, node.spec["split"])
     captions = np.concatenate([np.array(data.caption_ids(int(image)), dtype=np.int64) for image in images])

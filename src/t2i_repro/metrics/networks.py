@@ -1,5 +1,5 @@
 """Networks that look at images: our classifiers, the Inceptions of 2015 and of torchvision, and those that also read
-captions (DAMSM, CLIP)."""
+captions (DAMSM, CLIP) or read captions alone (char-CNN-RNN)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def open_network(folder: Path, device: torch.device, preparation: str = "unit") 
         raise ReproError(f"preparation: found {preparation!r}; expected one of {', '.join(PREPARATIONS)}")
     if record["kind"] == "classifier":
         return open_classifier(folder, record, device, preparation)
-    if record["kind"] in ("damsm", "clip", "itm") or record["spec"].get("trunk") == "clip":
+    if record["kind"] in ("damsm", "clip", "itm", "char-cnn-rnn") or record["spec"].get("trunk") == "clip":
         from t2i_repro.metrics.dual import open_dual
 
         return open_dual(folder, record, device, preparation)
@@ -55,8 +55,8 @@ def open_network(folder: Path, device: torch.device, preparation: str = "unit") 
         return openers[record["spec"]["trunk"]](folder, record, device, preparation)
     what = f"{record['kind']} {record['name']}"
     raise ReproError(
-        f"{folder}: {what} gives no features for a metric; expected a classifier, a damsm, clip or "
-        f"itm, or an asset of {', '.join(openers)}, clip"
+        f"{folder}: {what} gives no features for a metric; expected a classifier, a damsm, clip, itm or "
+        f"char-cnn-rnn, or an asset of {', '.join(openers)}, clip"
     )
 
 

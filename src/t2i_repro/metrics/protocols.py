@@ -174,7 +174,7 @@ def score_vs_similarity(given: Given, spec: dict[str, Any]) -> Result:
     features, captions = needed(given.features, "features"), needed(given.captions, "captions")
     folder: Path = needed(given.judge, "judge")
     maps = {name: np.load(folder / f"{name}.npy") for name in ("image", "text")}
-    own = rows_of(captions.origin[:, 1], features.origin[:, 1], "caption")
+    own = rows_of(captions.origin[:, 1], captions_of(features, captions), "caption")
     joint = [
         np.asarray(rows, dtype=np.float64) @ maps[name][:-1] + maps[name][-1]
         for name, rows in (("image", features.pooled), ("text", np.asarray(captions.pooled)[own]))
@@ -202,6 +202,17 @@ def score_cross_modal(given: Given, spec: dict[str, Any]) -> Result:
     interval = cross_modal_interval(*arrays, spec["scaling"], groups_for(count))
     floor = asdict(cross_modal_noise_floor(real.pooled, text.pooled, count, spec["scaling"], FLOORS))
     return Result(value, count, None, details, told(interval), floor)
+
+
+def captions_of(features: Features, captions: Features) -> np.ndarray:
+    """Number of the caption of each sample; of real images, which have several, their first."""
+    order = np.argsort(captions.origin[:, 1], kind="stable")
+    owners, first = np.unique(captions.origin[order, 0], return_index=True)
+    images = features.origin[:, 0]
+    numbers = features.origin[:, 1].copy()
+    real = numbers < 0
+    numbers[real] = captions.origin[order[first[rows_of(owners, images[real], "image")]], 1]
+    return numbers
 
 
 def rows_of(known: np.ndarray, wanted: np.ndarray, what: str) -> np.ndarray:

@@ -22,8 +22,14 @@ def network(planner: "Planner", name: str, dataset: str) -> Node:
 
         known = asset(entry["asset"])
         return planner.add("asset", entry["asset"], {"sha256": known["sha256"], "trunk": entry["trunk"]})
-    if entry["source"] in ("damsm", "clip", "itm"):
-        return {"damsm": planner.damsm, "clip": planner.clip, "itm": planner.itm}[entry["source"]](dataset)
+    encoders = {
+        "damsm": planner.damsm,
+        "clip": planner.clip,
+        "itm": planner.itm,
+        "char-cnn-rnn": planner.char_cnn_rnn,
+    }
+    if entry["source"] in encoders:
+        return encoders[entry["source"]](dataset)
     spec = dict(planner.params["classifier"])
     spec["epochs"] = for_dataset(spec["epochs"], dataset, "classifier.epochs")
     spec = {**spec, "split": entry["split"], "trunk": "standin" if entry["trunk"] == "standin" else "inception"}
@@ -41,8 +47,8 @@ def is_standin(planner: "Planner", name: str) -> bool:
     entry = planner.params["networks"][name]
     if entry.get("standin"):
         return True
-    if entry["source"] == "damsm":
-        return is_standin(planner, planner.params["damsm"]["trunk"])
+    if entry["source"] in ("damsm", "char-cnn-rnn"):
+        return is_standin(planner, planner.params[entry["source"].replace("-", "_")]["trunk"])
     if entry["source"] in ("clip", "itm"):
         return planner.params["itm"]["clip"] == "standin"
     return entry.get("trunk") == "standin"
@@ -79,9 +85,16 @@ def judge(planner: "Planner", protocol: dict[str, Any], dataset: str, image_size
     return planner.add("judge", f"{dataset}-ranking", protocol["ranking"], inputs)
 
 
-def score(planner: "Planner", run: Node | None, protocol_name: str, dataset: str, judged: str | None = None) -> Node:
+def score(
+    planner: "Planner",
+    run: Node | None,
+    protocol_name: str,
+    dataset: str,
+    judged: str | None = None,
+    real: str | None = None,
+) -> Node:
     """One number: a protocol applied to a run's samples; or without a run to the dataset, seen by the network
-    ``judged``."""
+    ``judged``, or to the real images of the split ``real`` as if they were samples."""
     protocol = planner.params["protocols"].get(protocol_name)
     if protocol is None:
         allowed = ", ".join(planner.params["protocols"])
@@ -94,7 +107,8 @@ def score(planner: "Planner", run: Node | None, protocol_name: str, dataset: str
     side = image_size // protocol.get("divide", 1)
     if run is not None:
         side, image_size = min(side, run.spec["image_size"]), max(image_size, run.spec["image_size"])
-    name = f"{dataset if run is None else run.name}-{judged + '-' if judged else ''}{protocol_name.replace(':', '-')}"
+    judged_by = f"{judged}-" if judged else f"real-{real}-" if real else ""
+    name = f"{dataset if run is None else run.name}-{judged_by}{protocol_name.replace(':', '-')}"
     data = planner.prepare(dataset, image_size)
     if metric == "dataset":
         return planner.add("score", name, spec, {"data": data})
@@ -103,7 +117,9 @@ def score(planner: "Planner", run: Node | None, protocol_name: str, dataset: str
         return planner.add("score", name, spec, {"run": trained, "text": planner.inputs_of(trained)["text"]})
     seen = {"preparation": protocol.get("preparation"), "size": None if side == image_size else side}
     inputs: dict[str, Node] = {}
-    if metric != "retrieval":
+    if real is not None and metric != "ms-ssim":
+        inputs["features"] = embed(planner, data, looks, dataset, split=real, **seen)
+    elif metric != "retrieval":
         sample = planner.sample(required(run, protocol_name))
         spec["images"] = sample.spec["images"]
         if metric == "ms-ssim":
@@ -127,8 +143,9 @@ def cell(planner: "Planner", row: dict[str, Any], measured: dict[str, Any]) -> t
     dataset = measured["dataset"] or planner.params["scale_datasets"][0]
     protocol = planner.params["protocols"].get(measured["protocol"])
     judged = row.get("network")
+    real = row.get("real")
     if protocol is not None and "system" not in measured:
-        no_run = protocol["metric"] == "dataset" or (protocol["metric"] == "retrieval" and judged is not None)
+        no_run = protocol["metric"] == "dataset" or (protocol["metric"] == "retrieval" and judged is not None) or real
         if not no_run:
             return {}, "printed only: no system of ours rebuilds it"
     if dataset not in planner.params["scale_datasets"]:
@@ -136,7 +153,7 @@ def cell(planner: "Planner", row: dict[str, Any], measured: dict[str, Any]) -> t
     if protocol is None:
         return {}, f"not scored: params.yaml has no protocol {measured['protocol']}"
     if "system" not in measured:
-        return {"0": score(planner, None, measured["protocol"], dataset, judged)}, None
+        return {"0": score(planner, None, measured["protocol"], dataset, judged, real)}, None
     seeds = planner.params["seeds"]
     runs = {str(seed): planner.train(measured["system"], dataset, seed) for seed in seeds}
     return {seed: score(planner, run, measured["protocol"], dataset) for seed, run in runs.items()}, None
