@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from tiny import digests, train_gan
+from tiny import SNAPSHOTS, digests, schedule, train_gan
 
+PLAN = schedule(snapshots=SNAPSHOTS)
 WATCHED = ("write", "fsync", "replace", "unlink")
 
 
@@ -26,7 +27,7 @@ def attempt(out: Path, kill_after: float | None = None, kill_at_call: int | None
         if kill_at_call is not None:
             kill_self_at(kill_at_call)
         try:
-            train_gan(out)
+            train_gan(out, PLAN)
         except BaseException as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
             os._exit(1)
@@ -65,7 +66,7 @@ def main(folder: Path, seed: int, wanted: int) -> None:
     """Kill by the clock in every other run, else at a call that writes; up to four times each."""
     torch.set_num_threads(1)
     draw = random.Random(seed)
-    train_gan(folder / "whole")  # here, so that the children inherit what torch loads at first use
+    train_gan(folder / "whole", PLAN)  # here, so that the children inherit what torch loads at first use
     expected = digests(folder / "whole")
     started = time.monotonic()
     attempt(folder / "timed")

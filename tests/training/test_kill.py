@@ -28,5 +28,6 @@ def test_twenty_kills_at_random_moments_leave_no_trace(tmp_path: Path) -> None:
     assert seen["kills"] >= 20
     assert len(set(seen["resumed_from"])) > 2, "kills before the first checkpoint prove nothing"
     assert set(seen["expected"]) >= {"checkpoint.pt", "generator.pt", "losses.csv", "grids/step-000010.png"}
+    assert set(seen["expected"]) >= {"generator-2.pt", "generator-3.pt", "text_encoder-2.pt", "text_encoder-3.pt"}
     for found in seen["found"]:
         assert found == seen["expected"]

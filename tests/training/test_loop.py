@@ -66,6 +66,7 @@ def test_a_finished_run_holds_what_it_promises_and_no_state(tmp_path: Path) -> N
         "grids/step-000007.png",
         "losses.csv",
         "tensorboard/events.out.tfevents.losses",
+        "text_encoder.pt",
     ]
     assert not (tmp_path / ".state").exists()
     rows = (tmp_path / "losses.csv").read_text().splitlines()
@@ -74,6 +75,30 @@ def test_a_finished_run_holds_what_it_promises_and_no_state(tmp_path: Path) -> N
     assert facts["steps"] == 7
     assert facts["losses"]["d_loss"] == float(rows[-1].split(",")[1])
     assert "resumed_at" not in facts
+
+
+def test_snapshots_are_the_weights_that_a_run_of_their_length_ends_with(tmp_path: Path) -> None:
+    plan = schedule(steps=7, checkpoint_every=3, grid_every=100, snapshots={2: 1, 4: 2})
+    for stop in (2, 4):  # the first after a snapshot and before its checkpoint, the second likewise
+        with pytest.raises(ZeroDivisionError):
+            train_gan(tmp_path / "cut", plan, at(stop, raising(ZeroDivisionError())))
+    train_gan(tmp_path / "cut", plan)
+    train_gan(tmp_path / "whole", plan)
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+    for steps, epoch in plan.snapshots.items():
+        train_gan(tmp_path / f"{steps}", schedule(steps=steps))
+        for name in ("generator", "text_encoder"):
+            kept = tmp_path / "whole" / f"{name}-{epoch}.pt"
+            assert kept.read_bytes() == (tmp_path / f"{steps}" / f"{name}.pt").read_bytes()
+
+
+def test_a_snapshot_of_weights_that_are_not_finite_is_refused(tmp_path: Path) -> None:
+    def spoil(system: At) -> None:
+        next(system.discriminator.parameters()).data[0] = float("inf")
+
+    with pytest.raises(Diverged, match="step 2"):
+        train_gan(tmp_path, schedule(log_every=100, snapshots={2: 1}), at(1, spoil))
+    assert not list(tmp_path.glob("generator*"))
 
 
 def test_tensorboard_reads_the_same_losses(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Node
         "batch": 4,
         "words": 6,
         "epochs": 2,
+        "snapshots": 2,
         "betas": [0.0, 0.9],
         "ema": 0.9,
         "seed": 0,
@@ -81,14 +82,15 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Node
     return folder, nodes
 
 
-def sample(flow: tuple[Path, dict[str, Node]], out: Path, images: int, **how: int) -> Path:
+def sample(flow: tuple[Path, dict[str, Node]], out: Path, images: int, snapshot: int | None = None, **how: int) -> Path:
     """Build a sample in ``out``, whose other inputs stand in the flow's folder."""
     folder, nodes = flow
     for node in ("data", "text", "run"):
         kind = nodes[node].kind
         (out / kind).symlink_to(folder / kind)
     inputs = {role: nodes[role] for role in ("run", "data", "text")}
-    build(out, "sample", {"images": images, "seed": 3, "split": "test"}, inputs, **how)
+    moment = {} if snapshot is None else {"snapshot": snapshot}
+    build(out, "sample", {"images": images, "seed": 3, "split": "test", **moment}, inputs, **how)
     return out / "sample"
 
 
@@ -189,6 +191,26 @@ def test_a_loaded_run_holds_the_average_and_the_tuned_text_encoder(flow: tuple[P
     assert not torch.equal(tuned, torch.load(folder / "damsm/text_encoder.pt")["embedding.weight"])
     with pytest.raises(ReproError, match="never completed"):
         load_run(folder / "nothing", folder / "prepare", folder / "damsm")
+
+
+def test_a_run_can_be_sampled_as_it_was_after_an_earlier_epoch(
+    flow: tuple[Path, dict[str, Node]], tmp_path: Path
+) -> None:
+    folder, _ = flow
+    assert sorted(path.name for path in (folder / "train").glob("*-*.pt")) == ["generator-1.pt", "text_encoder-1.pt"]
+    loaded = load_run(folder / "train", folder / "prepare", folder / "damsm", snapshot=1)
+    kept = {name: torch.load(folder / f"train/{name}-1.pt") for name in ("generator", "text_encoder")}
+    assert torch.equal(loaded.generator.fc.weight, kept["generator"]["fc.weight"])
+    assert torch.equal(loaded.text.encoder.embedding.weight, kept["text_encoder"]["embedding.weight"])
+    images = []
+    for number, snapshot in enumerate((1, None)):
+        (tmp_path / str(number)).mkdir()
+        images.append(np.load(sample(flow, tmp_path / str(number), 4, snapshot) / "images.npy"))
+    draws = Draws(Prepared(folder / "prepare"), "test", loaded.spec["words"], 3)
+    assert np.array_equal(images[0], loaded.generate(*draws.inputs(range(4), loaded.noise)))
+    assert not np.array_equal(*images)
+    with pytest.raises(ReproError, match=r"-3\.pt: cannot be read"):
+        load_run(folder / "train", folder / "prepare", folder / "damsm", snapshot=3)
 
 
 def test_an_encoder_of_another_vocabulary_is_refused(flow: tuple[Path, dict[str, Node]], tmp_path: Path) -> None:

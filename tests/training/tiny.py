@@ -13,7 +13,7 @@ from t2i_repro.encoders.text import TextEncoder
 from t2i_repro.encoders.trunk import build_trunk
 from t2i_repro.spec.digest import derive_seed
 from t2i_repro.spec.record import hash_files
-from t2i_repro.training.checkpoint import save_torch
+from t2i_repro.training.checkpoint import save_weights
 from t2i_repro.training.gan import Preview
 from t2i_repro.training.loop import Schedule, train
 from t2i_repro.training.one_stage import OneStageGAN
@@ -105,6 +105,7 @@ def gan(**changes: Any) -> OneStageGAN:
 
 
 SCHEDULE = Schedule("tiny", "0123456789", steps=24, seed=0, checkpoint_every=5, grid_every=10, log_every=1)
+SNAPSHOTS = {10: 2, 13: 3}  # at a checkpoint, and between two
 
 
 def schedule(**changes: Any) -> Schedule:
@@ -115,7 +116,7 @@ def train_gan(out: Path, plan: Schedule = SCHEDULE, system: OneStageGAN | None =
     """Train as the verb does; everything on, so that everything has to survive."""
     system = system or gan(text="tuned", ema=0.9)
     facts = train(system, FakeBatches(), out, plan)  # type: ignore[arg-type]
-    save_torch(out / "generator.pt", system.generator_state())
+    save_weights(system, out)
     return facts
 
 

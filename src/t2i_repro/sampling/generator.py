@@ -14,6 +14,7 @@ from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.models.build import build_generator
 from t2i_repro.spec.record import read_record
+from t2i_repro.training.checkpoint import weights_file
 from t2i_repro.training.encoders import load_weights
 from t2i_repro.training.environment import pick_device
 from t2i_repro.training.painting import paint
@@ -63,16 +64,17 @@ class Run:
         return to_uint8(painting.images[-1]), painting.masks
 
 
-def load_run(run: Path, data: Path, text: Path) -> Run:
-    """A run from its folder, the prepared data and the text encoder's folder it was trained with.
+def load_run(run: Path, data: Path, text: Path, snapshot: int | None = None) -> Run:
+    """A run from its folder, the prepared data and the text encoder's folder it was trained with; as it was after epoch
+    ``snapshot``, where one is given.
 
     Raises ReproError when the run was never completed or the parts do not belong together.
     """
     spec = read_record(run)["spec"]
-    tuned = run / "text_encoder.pt" if spec["system"].get("text") == "tuned" else None
+    tuned = run / weights_file("text_encoder", snapshot) if spec["system"].get("text") == "tuned" else None
     side = load_text(text, Prepared(data), spec, tuned)
     generator = build_generator(spec["system"], spec["image_size"], spec["base_size"], side.dim)
-    load_weights(generator, run / "generator.pt")
+    load_weights(generator, run / weights_file("generator", snapshot))
     device = pick_device()
     side.encoder.eval()
     return Run(spec, generator.to(device).eval(), side.to(device), device)

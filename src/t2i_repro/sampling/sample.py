@@ -29,10 +29,10 @@ def run(node: Node, out: Path, build: Build) -> None:
     """Write ``images.npy`` (uint8 [N, S, S, 3]), ``captions.csv`` and ``preview.png``; where a system paints smaller
     images on the way, those too, as ``images-<s>.npy``.
 
-    Image i is a function of (run, seed, i): neither N nor a batch size changes it.
+    Image i is a function of (run, epoch of ``snapshot``, seed, i): neither N nor a batch size changes it.
     """
     prepared = Prepared(build.input("data"))
-    loaded = load_run(build.input("run"), build.input("data"), build.input("text"))
+    loaded = load_run(build.input("run"), build.input("data"), build.input("text"), node.spec.get("snapshot"))
     draws = Draws(prepared, node.spec["split"], loaded.spec["words"], node.spec["seed"], loaded.text.captions)
     count = node.spec["images"]
     shown = np.zeros((0, loaded.image_size, loaded.image_size, 3), np.uint8)

@@ -95,6 +95,13 @@ def one_value(value: Any, dataset: str, datasets: Sequence[str], place: str) -> 
     return {key: one_value(item, dataset, datasets, f"{place}.{key}") for key, item in value.items()}
 
 
+def snapshot_epochs(train: dict[str, Any]) -> list[int]:
+    """Epochs (from 1) after which a training keeps weights to sample from, evenly spread. The last is its end."""
+    epochs: int = train["epochs"]
+    count = min(train.get("snapshots", 1), epochs)
+    return [epochs * number // count for number in range(1, count + 1)]
+
+
 def scaled(system: dict[str, Any], over: dict[str, Any], name: str) -> dict[str, Any]:
     """A system of one dataset at a scale: `over` has `shrink`, then `train`, then `system` by kind. Checked again."""
     sizes = {key: max(1, system["train"][key] // over["shrink"]) for key in ("image_size", "base_size")}

@@ -87,6 +87,17 @@ def load_state(system: "Trainable", state: dict[str, Any]) -> None:
         average.load(state["averages"][name])
 
 
+def weights_file(name: str, epoch: int | None = None) -> str:
+    """Where a run keeps weights to sample from: those of its end, or of the end of an earlier epoch (from 1)."""
+    return f"{name}.pt" if epoch is None else f"{name}-{epoch}.pt"
+
+
+def save_weights(system: "Trainable", out: Path, epoch: int | None = None) -> None:
+    """Write what the system is sampled from, now."""
+    for name, state in system.weights().items():
+        save_torch(out / weights_file(name, epoch), state)
+
+
 def check_weights(system: "Trainable", out: Path, step: int) -> None:
     """Raise Diverged unless every weight and buffer is finite."""
     for name, module in system.modules().items():

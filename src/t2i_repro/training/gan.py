@@ -54,6 +54,9 @@ class GAN(Trainable):
         average = self._averages.get("generator")
         return self.generator.state_dict() if average is None else average.state()
 
+    def weights(self) -> dict[str, dict[str, Tensor]]:
+        return {"generator": self.generator_state()}
+
     def preview(self) -> Image | None:
         if self._preview is None:
             return None

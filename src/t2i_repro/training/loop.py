@@ -4,13 +4,13 @@ A step is a pure function of what a checkpoint holds and of its own number: the 
 and every random draw comes from a stream that is seeded anew at the step's beginning. So there is no random state to
 save, and a run that was killed at any moment and started again ends, on the same machine, in the same bits.
 
-In ``out``: ``losses.csv``, ``tensorboard/``, ``grids/step-*.png`` and, at the end, ``checkpoint.pt`` (full state);
-``.state/checkpoint.pt`` on the way.
+In ``out``: ``losses.csv``, ``tensorboard/``, ``grids/step-*.png``, weights of the epochs that the schedule names and,
+at the end, ``checkpoint.pt`` (full state); ``.state/checkpoint.pt`` on the way.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from t2i_repro.spec.digest import derive_seed
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import atomic_write
 from t2i_repro.training.average import Average
-from t2i_repro.training.checkpoint import Checkpoints, check_weights, storage
+from t2i_repro.training.checkpoint import Checkpoints, check_weights, save_weights, storage
 from t2i_repro.training.environment import reproducible, stop_signals
 from t2i_repro.training.losses import LossLog, last_losses
 
@@ -47,6 +47,10 @@ class Trainable:
         """Running averages of weights, updated by the loop after each step."""
         return {}
 
+    def weights(self) -> dict[str, dict[str, Tensor]]:
+        """What others need of the trained networks: state dicts by the name of their file."""
+        return {}
+
     def step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Train on one batch; ``step`` counts from 0. Returns detached scalars, the same names every time."""
         raise NotImplementedError
@@ -58,7 +62,8 @@ class Trainable:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train, from which seed, and how often to write (in steps)."""
+    """How long to train, from which seed, and how often to write (in steps). ``snapshots``: the steps after which
+    weights are kept, with the epochs they end."""
 
     name: str
     digest: str  # of the node: a state of another one is refused
@@ -67,6 +72,7 @@ class Schedule:
     checkpoint_every: int
     grid_every: int
     log_every: int
+    snapshots: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, node: Node, steps: int) -> "Schedule":
@@ -105,6 +111,9 @@ def train(system: Trainable, batches: Batches, out: Path, schedule: Schedule) ->
                     bar.set_postfix(log.write(), refresh=False)
                 if drawing:  # before the checkpoint: a run killed in between draws it again
                     save_preview(system, out / "grids" / f"step-{done:06d}.png")
+                if done in schedule.snapshots:  # likewise
+                    check_weights(system, out, done)
+                    save_weights(system, out, schedule.snapshots[done])
                 if saving:
                     check_weights(system, out, done)
                     checkpoints.save(system, done, log.sync())

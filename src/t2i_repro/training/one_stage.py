@@ -95,6 +95,10 @@ class OneStageGAN(GAN):
             found["image_encoder"] = self.image_encoder
         return found
 
+    def weights(self) -> dict[str, dict[str, Tensor]]:
+        tuned = {} if self.tuned is None else {"text_encoder": self.text_encoder.state_dict()}
+        return {**super().weights(), **tuned}
+
     def step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         noise = self.generator.draw_noise(len(batch.images), self.device)
         with torch.set_grad_enabled(self.tuned is not None):

@@ -1,6 +1,7 @@
 """Verb ``train``: one GAN, from prepared data and a text encoder."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from t2i_repro.errors import ReproError
 from t2i_repro.models.build import count_parameters
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import Build
-from t2i_repro.training.checkpoint import save_torch
+from t2i_repro.spec.systems import snapshot_epochs
+from t2i_repro.training.checkpoint import save_weights
 from t2i_repro.training.draws import Draws
 from t2i_repro.training.environment import pick_device
 from t2i_repro.training.gan import GAN, Parts, Preview
@@ -35,7 +37,8 @@ PREVIEWS = 12
 
 def run(node: Node, out: Path, build: Build) -> None:
     """Train; resumes from ``out``. Writes ``generator.pt`` (averaged weights where ``ema`` is given),
-    ``text_encoder.pt`` where it was tuned, and what the loop writes."""
+    ``text_encoder.pt`` where it was tuned, and what the loop writes. With ``snapshots`` (`snapshot_epochs`) also both as
+    they were at earlier moments, as ``generator-EPOCH.pt``."""
     spec = node.spec
     kind = spec["system"]["kind"]
     if kind not in SYSTEMS:
@@ -48,10 +51,10 @@ def run(node: Node, out: Path, build: Build) -> None:
     system = SYSTEMS[kind](Parts(spec, text, batches, device, previewer(prepared, text, spec), base))
     build.facts["parameters"] = {name: count_parameters(module) for name, module in system.modules().items()}
     build.facts["standin"] = prepared.raw_is_standin
-    build.facts |= train(system, batches, out, Schedule.of(node, spec["epochs"] * batches.steps_per_epoch))
-    save_torch(out / "generator.pt", system.generator_state())
-    if system.tuned:
-        save_torch(out / "text_encoder.pt", text.encoder.state_dict())
+    snapshots = {epoch * batches.steps_per_epoch: epoch for epoch in snapshot_epochs(spec)[:-1]}
+    schedule = Schedule.of(node, spec["epochs"] * batches.steps_per_epoch)
+    build.facts |= train(system, batches, out, replace(schedule, snapshots=snapshots))
+    save_weights(system, out)
 
 
 def previewer(prepared: Prepared, text: TextSide, spec: dict[str, Any]) -> Preview:
