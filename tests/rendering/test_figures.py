@@ -1,17 +1,18 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from fakes import HOSTILE, LABELS, build, node
-from PIL import Image
+from fakes import LABELS, build, node
 
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
-from t2i_repro.rendering import figures
-from t2i_repro.rendering.figures import MaskRow, draw_mask_maps, shortened, stretch
+from t2i_repro.rendering import painters
+from t2i_repro.rendering.figures import render_figure
+from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import Build, write_json
 from t2i_repro.training.text import Caption
 
@@ -19,55 +20,33 @@ CAPTIONS = ["a red bird", "a blue bird with a red wing"]
 VOCABULARY = ["<end>", "a", "bird", "blue", "red", "wing", "with"]
 
 
-def rows(caption: str, masks: int = 7) -> list[MaskRow]:
-    rng = np.random.default_rng(0)
-    sizes = [2**level for level in range(masks)]
-    maps = [rng.random((size, size), dtype=np.float32) for size in sizes]
-    image = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    return [MaskRow(caption, "paper", ["chartreuse"], image, maps)] * 2
-
-
-def test_the_figure_comes_as_picture_and_as_vectors_twice_the_same(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        draw_mask_maps(rows(HOSTILE), ["smoke scale"], tmp_path / name)
-    for suffix in ("png", "pdf"):
-        assert (tmp_path / "one" / f"figure.{suffix}").read_bytes() == (
-            tmp_path / "two" / f"figure.{suffix}"
-        ).read_bytes()
-    assert (tmp_path / "one" / "figure.pdf").read_bytes().startswith(b"%PDF")
-    with Image.open(tmp_path / "one" / "figure.png") as image:
-        width, height = image.size
-        assert width > 1.5 * height
-        pixels = np.asarray(image.convert("L"))
-    cell, left = figures.CELL * figures.DPI, figures.TEXT * figures.DPI
-    for column in range(8):
-        middle = pixels[120:230, int(left + column * cell) + 20 : int(left + (column + 1) * cell) - 20]
-        assert middle.std() > 20 or column == 1, f"column {column} is empty"
-
-
-def test_masks_are_stretched_and_a_constant_one_is_grey() -> None:
-    assert stretch(np.array([[0.48, 0.52]])) == {"cmap": "gray", "vmin": 0.48, "vmax": 0.52}
-    assert stretch(np.full((4, 4), 0.5)) == {"cmap": "gray", "vmin": 0.0, "vmax": 1.0}
-    assert shortened("a bird with " * 9) == "a bird with a bird with a bird with a …"
-
-
 class FakeRun:
-    """Masks that tell which caption they belong to."""
+    """Images and masks that tell which caption and noise they are of. Several stages, 2 px and up."""
 
-    noise = 3
-    spec = {"words": 4, "seed": 0}  # noqa: RUF012
+    def __init__(self, noise: int = 3, masks: int = 2, stages: int = 1, reads_any_word: bool = False) -> None:
+        self.noise, self.masks, self.count = noise, masks, stages
+        self.spec = {"words": 4, "seed": 0}
+        self.text = SimpleNamespace(reads_any_word=reads_any_word)
+        self.seen: list[Caption] = []
+        self.noises: list[np.ndarray] = []
 
-    def __init__(self, masks: int = 2) -> None:
-        self.masks = masks
-        self.seen: list[np.ndarray] = []
+    def generate(self, captions: list[Caption], noise: np.ndarray) -> np.ndarray:
+        return self.stages(captions, noise)[-1]
+
+    def stages(self, captions: list[Caption], noise: np.ndarray) -> list[np.ndarray]:
+        assert noise.shape == (len(captions), self.noise)
+        self.seen += captions
+        self.noises += list(noise)
+        sums = [int(caption.tokens.sum()) for caption in captions]
+        return [
+            np.stack([np.full((2 << stage, 2 << stage, 3), total, dtype=np.uint8) for total in sums])
+            for stage in range(self.count)
+        ]
 
     def generate_with_masks(self, captions: list[Caption], noise: np.ndarray) -> tuple[np.ndarray, list[torch.Tensor]]:
-        assert noise.shape == (len(captions), 3)
-        self.seen = [caption.tokens for caption in captions]
-        images = np.stack([np.full((8, 8, 3), caption.tokens.sum(), dtype=np.uint8) for caption in captions])
-        firsts = torch.tensor([float(caption.tokens[0]) for caption in captions])
-        return images, [firsts.reshape(-1, 1, 1, 1).expand(-1, 1, 2**level, 2**level) for level in range(self.masks)]
+        firsts = torch.tensor([float(caption.tokens[0]) for caption in captions]).reshape(-1, 1, 1, 1)
+        levels = [firsts.expand(-1, 1, 2**level, 2**level) for level in range(self.masks)]
+        return self.generate(captions, noise), levels
 
 
 def write_captions(folder: Path) -> None:
@@ -93,45 +72,61 @@ def write_captions(folder: Path) -> None:
     write_json(folder / "vocabulary.json", VOCABULARY)
 
 
+class Studio:
+    """Draws figures of fake runs, in the current folder."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(painters, "load_run", lambda run, data, text: self.runs[run.name.split("-s0-")[0]])
+        self.out, self.runs = folder, dict[str, FakeRun]()
+        self.data, self.text = build(node("prepare", "cub-8", {}), write_captions), build(node("damsm", "damsm", {}))
+
+    def node(self, runs: dict[str, FakeRun], **spec: Any) -> Node:
+        self.runs = runs
+        inputs = {}
+        for name in runs:
+            inputs[f"run__{name}"] = build(node("train", f"{name}-s0", {}))
+            inputs |= {f"data__{name}": self.data, f"text__{name}": self.text}
+        return node("figure", "ssa-gan-fig5", {"paper": "ssa-gan", "figure": "fig5", **spec, **LABELS}, **inputs)
+
+    def draw(self, runs: dict[str, FakeRun], **spec: Any) -> SimpleNamespace:
+        made = self.node(runs, **spec)
+        work = Build(made)
+        render_figure(made, self.out, work)
+        assert (self.out / "figure.png").stat().st_size > 1000
+        assert (self.out / "figure.pdf").read_bytes().startswith(b"%PDF")
+        return SimpleNamespace(**json.loads((self.out / "figure.json").read_text()), facts=work.facts)
+
+
 @pytest.fixture
-def figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    monkeypatch.chdir(tmp_path)
-    run, text = build(node("train", "cub-gan-s0", {})), build(node("damsm", "cub-damsm", {}))
-    data = build(node("prepare", "cub-8", {}), write_captions)
-    spec = {
-        "paper": "ssa-gan",
-        "figure": "fig5",
-        "kind": "mask-maps",
-        "system": "ssa-gan",
-        "captions": ["A chartreuse bird with a red wing and a blue wing."],
-        "test_captions": 2,
-        **LABELS,
-    }
-    fake = FakeRun()
-    monkeypatch.setattr(figures, "load_run", lambda *folders: fake)
-    return SimpleNamespace(
-        node=node("figure", "ssa-gan-fig5", spec, run=run, data=data, text=text), run=fake, out=tmp_path
-    )
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    return Studio(tmp_path, monkeypatch)
 
 
-def test_words_the_vocabulary_lacks_are_left_out_and_told(figure: SimpleNamespace) -> None:
-    build_ = Build(figure.node)
-    figures.render_mask_maps(figure.node, figure.out, build_)
-    told = json.loads((figure.out / "figure.json").read_text())
-    assert told["rows"][0]["dropped"] == ["chartreuse", "and"]
-    assert any("Not in this vocabulary" in note and "chartreuse, and" in note for note in told["notes"])
-    assert "smoke scale, seconds; stand-in data (procedural); cub-gan-s0-" in told["notes"][0]
-    np.testing.assert_array_equal(figure.run.seen[0], [1, 2, 6, 1])
-    assert [row["origin"] for row in told["rows"]] == ["paper", "test split", "test split"]
-    assert sorted(row["caption"] for row in told["rows"][1:]) == sorted(CAPTIONS)
-    assert all(caption in told["alt"] for caption in CAPTIONS)
-    assert build_.facts == {"rows": 3, "masks": 2, "words_dropped": 2}
-    data = Prepared(Path(figure.node.inputs["data"].path))
-    for row, tokens in zip(told["rows"][1:], figure.run.seen[1:], strict=True):
-        assert set(tokens) <= set(data.encode(row["caption"]))
+MASKED = {"kind": "mask-maps", "system": "gan", "captions": ["A chartreuse bird with a red wing and a blue wing."]}
 
 
-def test_a_generator_without_masks_is_refused(figure: SimpleNamespace) -> None:
-    figure.run.masks = 0
-    with pytest.raises(ReproError, match="'ssa-gan' predicts no masks"):
-        figures.render_mask_maps(figure.node, figure.out, Build(figure.node))
+def test_words_the_vocabulary_lacks_are_left_out_and_told(studio: Studio) -> None:
+    run = FakeRun()
+    figure = studio.draw({"gan": run}, **MASKED, test_captions=2)
+    assert figure.rows[0]["dropped"] == ["chartreuse", "and"]
+    assert any("Not in this vocabulary" in note and "chartreuse, and" in note for note in figure.notes)
+    assert "smoke scale, seconds; stand-in data (procedural); gan-s0-" in figure.notes[0]
+    np.testing.assert_array_equal(run.seen[0].tokens, [1, 2, 6, 1])
+    assert [row["origin"] for row in figure.rows] == ["paper", "test split", "test split"]
+    assert sorted(row["caption"] for row in figure.rows[1:]) == sorted(CAPTIONS)
+    assert all(caption in figure.alt for caption in CAPTIONS)
+    assert figure.facts == {"rows": 3, "masks": 2}
+    data = Prepared(Path(studio.data.folder))
+    for row, caption in zip(figure.rows[1:], run.seen[1:], strict=True):
+        assert set(caption.tokens) <= set(data.encode(row["caption"]))
+
+
+def test_a_generator_without_masks_is_refused(studio: Studio) -> None:
+    with pytest.raises(ReproError, match="'gan' predicts no masks"):
+        studio.draw({"gan": FakeRun(masks=0)}, **MASKED)
+
+
+def test_an_unknown_kind_is_refused(studio: Studio) -> None:
+    with pytest.raises(ReproError, match=r"kind 'hologram'; allowed: .*mask-maps"):
+        studio.draw({"gan": FakeRun()}, kind="hologram", system="gan")

@@ -24,7 +24,7 @@ REVISIONS = {
     "judge": 1,
     "score": 2,
     "table": 1,
-    "figure": 1,
+    "figure": 2,
     "report": 1,
     "store": 1,
 }

@@ -17,6 +17,7 @@ def load_papers(project: Path) -> dict[str, dict[str, Any]]:
         if paper["id"] != path.stem:
             raise ReproError(f"{path}: id: found {paper['id']!r}; expected the file's name, {path.stem!r}")
         check_cells(paper, path)
+        check_figures(paper, path)
         check_claims(paper, path)
         papers[paper["id"]] = paper
     if not papers:
@@ -44,6 +45,12 @@ def check_cells(paper: dict[str, Any], path: Path) -> None:
                     raise ReproError(f"{place}: {column!r} has neither a printed value nor a reason in `blank`")
             if isinstance(reasons, str) and len(row["printed"]) == len(table["columns"]):
                 raise ReproError(f"{place}.blank: found {reasons!r}, but the row has no blank")
+
+
+def check_figures(paper: dict[str, Any], path: Path) -> None:
+    """Every figure has the keys of its kind, and no others."""
+    for figure_id, figure in paper["figures"].items():
+        validate(figure, "figures.yaml", str(path), figure["kind"], f"figures.{figure_id}")
 
 
 def blank_reason(row: dict[str, Any], column_id: str) -> str | None:

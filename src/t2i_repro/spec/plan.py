@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from t2i_repro.errors import ReproError
-from t2i_repro.spec import scoring
+from t2i_repro.spec import drawing, scoring
 from t2i_repro.spec.node import Input, Node
 from t2i_repro.spec.papers import load_papers, measured_in
 from t2i_repro.spec.params import for_dataset, load_params, resolve_scale
@@ -160,13 +160,8 @@ class Planner:
         return self.add("table", f"{paper}-{table_id}", spec, inputs)
 
     def figure(self, paper: str, figure_id: str) -> Node:
-        """A figure rebuilt from a run."""
-        figure = self.registry[paper]["figures"][figure_id]
-        run = self.train(figure["system"], figure["dataset"], self.params["seeds"][0])
-        spec = {"paper": paper, "figure": figure_id, **figure, **self.labels()}
-        given = self.inputs_of(run)
-        inputs = {"run": run, "data": given["data"], "text": given["text"]}
-        return self.add("figure", f"{paper}-{figure_id}", spec, inputs)
+        """A figure and what it is drawn from. Raises ReproError where this scale cannot draw it."""
+        return drawing.figure(self, paper, figure_id)
 
     def labels(self) -> dict[str, str]:
         """What must stand beside every number: the scale, and whether the data are real."""

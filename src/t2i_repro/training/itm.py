@@ -266,6 +266,9 @@ def load_itm_text(folder: Path, prepared: Prepared, spec: dict[str, Any], tuned:
     if len(kept.tokens) != len(prepared.caption_image):
         found, expected = len(kept.tokens), len(prepared.caption_image)
         raise ReproError(f"{folder}: keeps {found} captions, but {prepared.folder} has {expected}; train it on these")
-    read = clip_tokens(read_record(folder)["facts"]["clip"], prepared)
+    clip = read_record(folder)["facts"]["clip"]
+    read = clip_tokens(clip, prepared)
     positions = spec["system"].get("compat", {}).get("itm_positions", "right")
-    return ItmText(load_itm(folder), kept, read, spec["words"], positions)
+    side = ItmText(load_itm(folder), kept, read, spec["words"], positions)
+    side.reads_any_word = clip["kind"] == "open-clip"
+    return side

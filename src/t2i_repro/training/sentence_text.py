@@ -24,6 +24,7 @@ class CharCnnRnnText(TextSide):
     encoded. ``train``, ``test``: which of an image's captions stand for it."""
 
     words = 1
+    reads_any_word = True
 
     def __init__(self, encoder: CharCnnRnn, embeddings: Vectors, train: Choice, test: str) -> None:
         self.encoder: CharCnnRnn = encoder.requires_grad_(False).eval()

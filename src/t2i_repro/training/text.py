@@ -79,6 +79,7 @@ class TextSide:
     words: int
     encoder: nn.Module
     captions: str = "random"  # which of an image's captions are sampled: random | first
+    reads_any_word: bool = False  # or only words of the data's vocabulary
 
     def batches(self, prepared: Prepared, spec: dict[str, Any]) -> Batches:
         """The batches of a ``train`` spec."""
