@@ -37,8 +37,8 @@ PREVIEWS = 12
 
 def run(node: Node, out: Path, build: Build) -> None:
     """Train; resumes from ``out``. Writes ``generator.pt`` (averaged weights where ``ema`` is given),
-    ``text_encoder.pt`` where it was tuned, and what the loop writes. With ``snapshots`` (`snapshot_epochs`) also both as
-    they were at earlier moments, as ``generator-EPOCH.pt``."""
+    ``text_encoder.pt`` where it was tuned, and what the loop writes; with ``snapshots`` both as they were earlier, too,
+    as ``generator-EPOCH.pt`` (`snapshot_epochs`)."""
     spec = node.spec
     kind = spec["system"]["kind"]
     if kind not in SYSTEMS:
