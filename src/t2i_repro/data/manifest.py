@@ -38,6 +38,30 @@ def manifest_digest(layout: str, root: Path, year: int | None, cache: Path) -> t
     """
     base = f"{data_root(layout, Path(os.path.abspath(root)))}/"  # strings: pathlib would take most of a cached planning
     files = raw_files(layout, Path(base), year)
+    found = _hashes(base, files, cache, layout)
+    return combine(found.items()), len(files)
+
+
+def content_digest(path: Path, cache: Path, suffixes: tuple[str, ...] = ()) -> str:
+    """SHA-256 of a file; of a folder, that of all files below it whose names end in ``suffixes``, as `combine` has it.
+
+    ``cache`` as above. Raises ReproError where there is no such file.
+    """
+    if path.is_file():
+        base, files = f"{os.path.abspath(path.parent)}/", [path.name]
+        return _hashes(base, files, cache, path.name)[path.name]
+    files = sorted(
+        found.relative_to(path).as_posix()
+        for found in path.rglob("*")
+        if found.is_file() and found.suffix.lower() in suffixes
+    )
+    if not files:
+        raise ReproError(f"{path}: found no file that ends in {', '.join(suffixes)}")
+    return combine(_hashes(f"{os.path.abspath(path)}/", files, cache, path.name).items())
+
+
+def _hashes(base: str, files: list[str], cache: Path, title: str) -> dict[str, str]:
+    """SHA-256 of each of ``files``, which lie below ``base``."""
     known = _read_cache(cache)
     states = {file: os.stat(base + file) for file in files}
     missing = [
@@ -49,7 +73,7 @@ def manifest_digest(layout: str, root: Path, year: int | None, cache: Path) -> t
     if missing:
         with ThreadPoolExecutor(_THREADS) as pool:
             contents = pool.map(lambda file: _hash(Path(base + file)), missing)
-            progress = tqdm(contents, f"hashing {layout}", len(missing), disable=None, delay=1, unit="file")
+            progress = tqdm(contents, f"hashing {title}", len(missing), disable=None, delay=1, unit="file")
             fresh = dict(zip(missing, progress, strict=True))
         for file, content in fresh.items():
             state = states[file]
@@ -58,8 +82,7 @@ def manifest_digest(layout: str, root: Path, year: int | None, cache: Path) -> t
         cache.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(cache) as output:
             output.write(json.dumps(known).encode())
-    pairs = ((file, fresh[file] if file in fresh else str(known[base + file][2])) for file in files)
-    return combine(pairs), len(files)
+    return {file: fresh[file] if file in fresh else str(known[base + file][2]) for file in files}
 
 
 def _hash(path: Path) -> str:

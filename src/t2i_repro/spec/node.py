@@ -20,6 +20,8 @@ REVISIONS = {
     "char-cnn-rnn": 1,
     "train": 1,
     "sample": 1,
+    "import-samples": 1,
+    "import-run": 1,
     "embed": 2,
     "judge": 1,
     "score": 2,
@@ -40,6 +42,8 @@ SECTIONS = {
     "char-cnn-rnn": "encoders",
     "train": "runs",
     "sample": "samples",
+    "import-samples": "outside",
+    "import-run": "outside",
     "embed": "features",
     "judge": "judges",
     "score": "metrics",
@@ -50,6 +54,8 @@ SECTIONS = {
 }
 
 VERBS = {
+    "import-samples": "import",
+    "import-run": "import",
     "classifier": "pretrain",
     "damsm": "pretrain",
     "clip": "pretrain",

@@ -1,6 +1,7 @@
 """params.yaml: load, validate, resolve the scale."""
 
 from copy import deepcopy
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,19 @@ def load_params(project: Path, overrides: dict[str, Any] | None = None) -> dict[
     params = read_yaml(path)
     if overrides:
         params = merged(params, typed(overrides, params))
+    write_out_dates(params)
     validate(params, "params.yaml", str(path) + (" with --config" if overrides else ""))
     check_names(params, path)
     return params
+
+
+def write_out_dates(params: dict[str, Any]) -> None:
+    """Dates of `outside` as text: YAML 1.1 reads 2021-07-01 as a date and 2021 as a number."""
+    entries = params.get("outside")
+    for entry in entries.values() if isinstance(entries, dict) else ():
+        provenance = entry.get("provenance") if isinstance(entry, dict) else None
+        if isinstance(provenance, dict) and isinstance(provenance.get("date"), date | int):
+            provenance["date"] = str(provenance["date"])
 
 
 def check_names(params: dict[str, Any], path: Path) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from t2i_repro.errors import ReproError
-from t2i_repro.spec import drawing, scoring
+from t2i_repro.spec import drawing, outside, scoring
 from t2i_repro.spec.node import Input, Node
-from t2i_repro.spec.papers import load_papers, measured_in
+from t2i_repro.spec.papers import load_papers
 from t2i_repro.spec.params import for_dataset, load_params, resolve_scale
-from t2i_repro.spec.record import write_json
+from t2i_repro.spec.record import as_json, write_json
 from t2i_repro.spec.systems import resolve_systems, scaled, system_on
 
 RAW_FOLDERS = {"cub": "CUB_200_2011", "oxford": "oxford102", "coco": "coco"}
@@ -29,6 +29,7 @@ class Planner:
         self.registry = load_papers(project)
         self.systems = resolve_systems(self.registry, tuple(self.params["datasets"]))
         self.nodes: dict[str, Node] = {}
+        outside.check_outside(self)
         for paper in self.params["papers"]:
             if paper not in self.registry:
                 allowed = ", ".join(self.registry)
@@ -152,7 +153,7 @@ class Planner:
         missing: dict[str, str] = {}
         for row_id, row in table["rows"].items():
             for column_id, column in table["columns"].items():
-                scores, reason = scoring.cell(self, row, measured_in(row, column))
+                scores, reason = scoring.cell(self, row_id, row, column)
                 inputs |= {f"{row_id}/{column_id}/{seed}": node for seed, node in scores.items()}
                 if reason is not None:
                     missing[f"{row_id}/{column_id}"] = reason
@@ -192,7 +193,12 @@ class Planner:
         registry = {
             paper: {key: content[key] for key in audited if key in content} for paper, content in self.registry.items()
         }
-        return self.add("report", "report", {"papers": papers, "registry": registry, **self.labels()}, shown)
+        # By "paper/figure": {where, caption, reason} of a figure that has no node. The page says why.
+        not_built: dict[str, dict[str, str]] = {}
+        spec = {"papers": papers, "registry": registry, "not_built": not_built, **self.labels()}
+        divergences = self.project / "docs/divergences.md"  # part of the page, so of what determines it
+        spec["divergences"] = divergences.read_text(encoding="utf-8") if divergences.is_file() else ""
+        return self.add("report", "report", spec, shown)
 
     def store(self, name: str, kinds: tuple[str, ...]) -> Node:
         """Leaves for DVC: copies of what is worth versioning, at paths that do not change."""
@@ -210,10 +216,10 @@ class Planner:
 
 
 def write_specs(planner: Planner) -> None:
-    """Write the spec file of every node that has none yet. A name ends in the digest of the content, so a file that
-    is there is right."""
+    """Write the spec files that are not there, or whose `where` or `how`, which no digest tells of, has changed."""
     for node in planner.nodes.values():
         path = planner.project / node.spec_file
-        if not path.exists():
+        content = node.to_json()
+        if not path.exists() or path.read_bytes() != as_json(content):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, node.to_json())
+            write_json(path, content)

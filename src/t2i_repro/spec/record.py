@@ -56,7 +56,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, keys in the order given."""
     with atomic_write(path) as file:
-        file.write((json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+        file.write(as_json(value))
+
+
+def as_json(value: Any) -> bytes:
+    """A JSON file's content. Raises ValueError on NaN or infinity."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from t2i_repro.errors import ReproError
+from t2i_repro.spec import outside
 from t2i_repro.spec.node import Node
+from t2i_repro.spec.papers import measured_in
 from t2i_repro.spec.params import for_dataset
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ def score(
     if real is not None and metric != "ms-ssim":
         inputs["features"] = embed(planner, data, looks, dataset, split=real, **seen)
     elif metric != "retrieval":
-        sample = planner.sample(required(run, protocol_name))
+        sample = images_of(planner, required(run, protocol_name))
         spec["images"] = sample.spec["images"]
         if metric == "ms-ssim":
             inputs["images"] = sample
@@ -138,13 +140,23 @@ def score(
     return planner.add("score", name, spec, inputs)
 
 
-def cell(planner: "Planner", row: dict[str, Any], measured: dict[str, Any]) -> tuple[dict[str, Node], str | None]:
-    """The scores of a table's cell by seed, or why there are none. ``measured``: what it is of (`measured_in`)."""
+def images_of(planner: "Planner", run: Node) -> Node:
+    """What a run is judged by: its samples, or what others have sampled."""
+    return run if run.kind == "import-samples" else planner.sample(run)
+
+
+def cell(
+    planner: "Planner", row_id: str, row: dict[str, Any], column: dict[str, Any]
+) -> tuple[dict[str, Node], str | None]:
+    """The scores of a table's cell by seed, or why there are none."""
+    measured = measured_in(row, column)
     dataset = measured["dataset"] or planner.params["scale_datasets"][0]
     protocol = planner.params["protocols"].get(measured["protocol"])
     judged = row.get("network")
     real = row.get("real")
-    if protocol is not None and "system" not in measured:
+    name = outside.name_of(measured, row_id)
+    others = outside.entry_of(planner, dataset, name)
+    if protocol is not None and "system" not in measured and others is None:
         no_run = protocol["metric"] == "dataset" or (protocol["metric"] == "retrieval" and judged is not None) or real
         if not no_run:
             return {}, "printed only: no system of ours rebuilds it"
@@ -152,6 +164,10 @@ def cell(planner: "Planner", row: dict[str, Any], measured: dict[str, Any]) -> t
         return {}, f"not run: scale {planner.params['scale']} leaves out {dataset}"
     if protocol is None:
         return {}, f"not scored: params.yaml has no protocol {measured['protocol']}"
+    if others is not None and protocol["metric"] not in outside.OF_DATA:
+        reason = outside.obstacle(others, protocol)
+        made = None if reason else outside.outside(planner, dataset, name)
+        return {} if made is None else {"0": score(planner, made, measured["protocol"], dataset)}, reason
     if "system" not in measured:
         return {"0": score(planner, None, measured["protocol"], dataset, judged, real)}, None
     seeds = planner.params["seeds"]
