@@ -136,11 +136,13 @@ class Planner:
         spec = {"system": system, **train, "seed": seed}
         return self.add("train", f"{dataset}-{system_name}-s{seed}", spec, inputs, how=self.params["cadence"])
 
-    def sample(self, run: Node) -> Node:
-        """The images a run is judged by."""
+    def sample(self, run: Node, snapshot: int | None = None) -> Node:
+        """The images a run is judged by; with ``snapshot``, as it was after that epoch (`snapshot_epochs`)."""
         given = self.inputs_of(run)
         inputs = {"run": run, "data": given["data"], "text": given["text"]}
-        return self.add("sample", run.name, self.params["sample"], inputs, how=self.params["cadence"])
+        moment, suffix = ({}, "") if snapshot is None else ({"snapshot": snapshot}, f"-epoch-{snapshot}")
+        spec = {**self.params["sample"], **moment}
+        return self.add("sample", run.name + suffix, spec, inputs, how=self.params["cadence"])
 
     def score(self, run: Node | None, protocol: str, dataset: str, judged: str | None = None) -> Node:
         """One number: a protocol applied to a run's samples, or without a run to the network `judged`."""
@@ -178,11 +180,17 @@ class Planner:
         """The page: every table and figure of the chosen papers, the samples and the runs behind them, and the audit of
         all papers."""
         shown: dict[str, Node] = {}
+        not_built: dict[str, dict[str, str]] = {}
         for paper in self.params["papers"]:
             for table_id in self.registry[paper]["tables"]:
                 shown[f"{paper}/{table_id}"] = self.table(paper, table_id)
-            for figure_id in self.registry[paper]["figures"]:
-                shown[f"{paper}/{figure_id}"] = self.figure(paper, figure_id)
+            for figure_id, figure in self.registry[paper]["figures"].items():
+                reason = drawing.missing(self, figure, f"papers/{paper}.yaml: figures.{figure_id}")
+                if reason is None:
+                    shown[f"{paper}/{figure_id}"] = self.figure(paper, figure_id)
+                else:  # no node: the page says why
+                    told = {"where": figure["where"], "caption": figure["caption"], "reason": reason}
+                    not_built[f"{paper}/{figure_id}"] = told
         behind = [node for node in self.nodes.values() if node.kind in ("train", "sample")]
         shown |= {f"{node.kind}/{node.name}": node for node in behind}
         papers = {
@@ -193,8 +201,6 @@ class Planner:
         registry = {
             paper: {key: content[key] for key in audited if key in content} for paper, content in self.registry.items()
         }
-        # By "paper/figure": {where, caption, reason} of a figure that has no node. The page says why.
-        not_built: dict[str, dict[str, str]] = {}
         spec = {"papers": papers, "registry": registry, "not_built": not_built, **self.labels()}
         divergences = self.project / "docs/divergences.md"  # part of the page, so of what determines it
         spec["divergences"] = divergences.read_text(encoding="utf-8") if divergences.is_file() else ""
