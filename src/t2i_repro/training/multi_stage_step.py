@@ -290,4 +290,5 @@ def multi_stage_step(
         losses[f"d_loss_{stage}"] = stage_discriminator_step(
             discriminator, optimiser, images, fake, text, mu, recipe, class_ids
         )
+        optimiser.zero_grad(set_to_none=True)  # 0.8 GB of AttnGAN on COCO that the generator's step has no use for
     return losses | generator_step(discriminators, generator_optimiser, painted, text, recipe, image_encoder, class_ids)
