@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from t2i_repro.errors import ReproError
+from t2i_repro.spec import outside, scoring
 from t2i_repro.spec.node import Node
+from t2i_repro.spec.systems import snapshot_epochs
 
 if TYPE_CHECKING:
     from t2i_repro.spec.plan import Planner
@@ -28,9 +30,17 @@ def missing(planner: "Planner", entry: dict[str, Any], place: str) -> str | None
     if dataset not in planner.params["datasets"]:
         allowed = ", ".join(planner.params["datasets"])
         raise ReproError(f"{place}.dataset: found {dataset!r}; allowed: {allowed}")
-    if dataset in planner.params["scale_datasets"]:
-        return None
-    return f"not built: scale {planner.params['scale']} leaves out {dataset}"
+    if dataset not in planner.params["scale_datasets"]:
+        return f"not built: scale {planner.params['scale']} leaves out {dataset}"
+    for name in [*entry.get("protocols", []), *([entry["protocol"]] if "protocol" in entry else [])]:
+        if name not in planner.params["protocols"]:
+            return f"not built: params.yaml has no protocol {name}"
+        for system in systems_of(entry):
+            given = outside.entry_of(planner, dataset, system)
+            reason = given and outside.obstacle(given, planner.params["protocols"][name])
+            if reason:
+                return f"{reason} ({system})"
+    return None
 
 
 def systems_of(entry: dict[str, Any]) -> list[str]:
@@ -50,6 +60,39 @@ def runs(planner: "Planner", entry: dict[str, Any]) -> dict[str, Node]:
     return inputs
 
 
+def judged(planner: "Planner", system: str, dataset: str) -> Node:
+    """What a system's numbers are of: its run with the first seed, or what stands in its place (`outside`)."""
+    if outside.entry_of(planner, dataset, system) is not None:
+        return outside.outside(planner, dataset, system)
+    return planner.train(system, dataset, planner.params["seeds"][0])
+
+
+def curve(planner: "Planner", entry: dict[str, Any]) -> dict[str, Node]:
+    """`<system>/<side in pixels>/<epoch>`: scores by each of the protocols, at each moment that a run keeps weights of.
+    What was trained elsewhere has one moment, `end`."""
+    inputs: dict[str, Node] = {}
+    for system in systems_of(entry):
+        run = judged(planner, system, entry["dataset"])
+        epochs = snapshot_epochs(run.spec) if run.kind == "train" else []
+        for name in entry["protocols"]:
+            last = scoring.score(planner, run, name, entry["dataset"])
+            role = f"{system}/{scoring.side_of(planner, run, planner.params['protocols'][name])}"
+            for epoch in epochs[:-1]:
+                score = scoring.score(planner, run, name, entry["dataset"], snapshot=epoch)
+                inputs[f"{role}/{epoch}"] = score
+            inputs[f"{role}/{epochs[-1] if epochs else 'end'}"] = last
+    return inputs
+
+
+def scatter(planner: "Planner", entry: dict[str, Any]) -> dict[str, Node]:
+    """`<system>`: the class-wise score of each system."""
+    dataset, protocol = entry["dataset"], entry["protocol"]
+    return {
+        system: scoring.score(planner, judged(planner, system, dataset), protocol, dataset)
+        for system in systems_of(entry)
+    }
+
+
 # By the kind of the figure: what it is drawn from, by role.
 INPUTS: dict[str, Callable[["Planner", dict[str, Any]], dict[str, Node]]] = {
     "samples": runs,
@@ -58,4 +101,6 @@ INPUTS: dict[str, Callable[["Planner", dict[str, Any]], dict[str, Node]]] = {
     "words": runs,
     "interpolation": runs,
     "noise-grid": runs,
+    "curve": curve,
+    "scatter": scatter,
 }

@@ -94,9 +94,11 @@ def score(
     dataset: str,
     judged: str | None = None,
     real: str | None = None,
+    snapshot: int | None = None,
 ) -> Node:
-    """One number: a protocol applied to a run's samples; or without a run to the dataset, seen by the network
-    ``judged``, or to the real images of the split ``real`` as if they were samples."""
+    """One number: a protocol applied to a run's samples, with ``snapshot`` to those of the run as it was after that
+    epoch; or without a run to the dataset, seen by the network ``judged``, or to the real images of the split ``real``
+    as if they were samples."""
     protocol = planner.params["protocols"].get(protocol_name)
     if protocol is None:
         allowed = ", ".join(planner.params["protocols"])
@@ -106,11 +108,12 @@ def score(
     kept = {key: value for key, value in protocol.items() if key not in PLANNING}
     spec = {"protocol": protocol_name, **kept}
     image_size = planner.params["prepare"]["image_size"]
-    side = image_size // protocol.get("divide", 1)
+    side = side_of(planner, run, protocol)
     if run is not None:
-        side, image_size = min(side, run.spec["image_size"]), max(image_size, run.spec["image_size"])
+        image_size = max(image_size, run.spec["image_size"])
     judged_by = f"{judged}-" if judged else f"real-{real}-" if real else ""
-    name = f"{dataset if run is None else run.name}-{judged_by}{protocol_name.replace(':', '-')}"
+    moment = "" if snapshot is None else f"epoch-{snapshot}-"
+    name = f"{dataset if run is None else run.name}-{moment}{judged_by}{protocol_name.replace(':', '-')}"
     data = planner.prepare(dataset, image_size)
     if metric == "dataset":
         return planner.add("score", name, spec, {"data": data})
@@ -122,7 +125,7 @@ def score(
     if real is not None and metric != "ms-ssim":
         inputs["features"] = embed(planner, data, looks, dataset, split=real, **seen)
     elif metric != "retrieval":
-        sample = images_of(planner, required(run, protocol_name))
+        sample = images_of(planner, required(run, protocol_name), snapshot)
         spec["images"] = sample.spec["images"]
         if metric == "ms-ssim":
             inputs["images"] = sample
@@ -140,9 +143,15 @@ def score(
     return planner.add("score", name, spec, inputs)
 
 
-def images_of(planner: "Planner", run: Node) -> Node:
+def side_of(planner: "Planner", run: Node | None, protocol: dict[str, Any]) -> int:
+    """Side of the images that a protocol looks at, in pixels."""
+    side: int = planner.params["prepare"]["image_size"] // protocol.get("divide", 1)
+    return side if run is None else min(side, run.spec["image_size"])
+
+
+def images_of(planner: "Planner", run: Node, snapshot: int | None = None) -> Node:
     """What a run is judged by: its samples, or what others have sampled."""
-    return run if run.kind == "import-samples" else planner.sample(run)
+    return run if run.kind == "import-samples" else planner.sample(run, snapshot)
 
 
 def cell(
