@@ -118,3 +118,21 @@ def test_bad_input_is_refused() -> None:
         cross_modal_distance(f, r, 0 * t)
     with pytest.raises(ReproError, match="dimensions"):
         cross_modal_distance(f, r, t[:, :5])
+
+
+def test_large_sets_are_read_by_blocks_to_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = clouds(0.4)
+    for protocol in ("eq10-unit", "grgan-code"):
+        whole = cross_modal_distance(*sets, protocol)
+        with monkeypatch.context() as patched:
+            patched.setattr("t2i_repro.metrics.cross_modal.LARGE", 100)
+            patched.setattr("t2i_repro.metrics.moments.ROWS", 64)
+            parts = cross_modal_distance(*sets, protocol)
+            same = cross_modal_distance(sets[1][::-1], sets[1], sets[2], protocol)
+            broken = sets[0].copy()
+            broken[130] = 0
+            with pytest.raises(ReproError, match="generated images: row 130 is zero"):
+                cross_modal_distance(broken, *sets[1:], protocol)
+        for field in ("cmd", "itdis", "fake_real", "fake_text", "real_text", "bias"):
+            assert getattr(parts, field) == pytest.approx(getattr(whole, field), rel=1e-9)
+        assert (same.cmd, same.fake_real, same.itdis) == (0, 0, 0)

@@ -90,6 +90,35 @@ def test_memory_of_embedding_and_scoring(tmp_path: Path, monkeypatch: pytest.Mon
     assert found[1] < LIMIT_MB
 
 
+ALONE = """
+import sys
+from pathlib import Path
+import torch
+from t2i_repro.metrics.looking import Looking
+from t2i_repro.metrics.networks import Network
+from t2i_repro.metrics.sources import open_source
+from t2i_repro.metrics.standalone import score_all
+weights = torch.randn(48, 1024, generator=torch.Generator().manual_seed(0))
+def look(images):
+    features = images.flatten(1).float() @ weights / 1000
+    return features, features[:, :512]
+looking = Looking({}, Path(), {})
+looking._opened["wide", "unit"] = Network("wide", look, "0" * 64, True, True)
+protocols = {"is:wide": {"metric": "inception-score", "network": "wide", "splits": 10}}
+score_all(looking, protocols, open_source(Path(sys.argv[1])), None, None, Path("store"))
+"""
+
+
+def test_the_evaluator_alone_holds_no_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,024 features and 512 probabilities of each image: 117 MB more of them."""
+    monkeypatch.chdir(tmp_path)
+    rng, sizes = np.random.default_rng(0), (5000, 25_000)
+    for count in sizes:
+        np.save(f"{count}.npy", rng.integers(0, 256, (count, 4, 4, 3), dtype=np.uint8))
+    few, many = (measured(ALONE, f"{count}.npy") for count in sizes)
+    assert many - few < (sizes[1] - sizes[0]) * (1024 + 512) * 4 / MB / 2
+
+
 FRECHET = """
 import sys
 import numpy as np

@@ -18,14 +18,18 @@ CMD rises as the number of generated images falls: compare at equal N, beside ``
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import frechet_distance, frechet_from_moments, same_rows
 from t2i_repro.metrics.moments import Array, Float64, Moments
-from t2i_repro.metrics.recall import unit
+from t2i_repro.metrics.recall import unit, unit_blocks
 from t2i_repro.metrics.uncertainty import Floor, Ids, Interval, jackknife_of_moments, noise_floor
+
+FAKE, REAL, TEXT = "generated images", "real images", "captions"
+LARGE = 16384  # embeddings of a set that are held in memory: 64 MB at 512 dimensions
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,13 @@ def cross_modal_distance(
     unknown protocol.
     """
     named = _protocol(protocol)
-    f = unit(fake, "generated images") * named.image_scale
-    r = unit(real, "real images") * named.image_scale
-    t = unit(text, "captions") * named.text_scale
+    if max(len(fake), len(real), len(text)) > LARGE:
+        r_moments = _on_the_sphere(real, REAL)
+        f_moments = r_moments if same_rows(fake, real) else _on_the_sphere(fake, FAKE)
+        return cross_modal_from_moments(f_moments, r_moments, _on_the_sphere(text, TEXT), named)
+    f = unit(fake, FAKE) * named.image_scale
+    r = unit(real, REAL) * named.image_scale
+    t = unit(text, TEXT) * named.text_scale
     real_text = frechet_distance(r, t)
     return _combine(frechet_distance(f, r), real_text if same_rows(f, r) else frechet_distance(f, t), real_text, named)
 
@@ -116,9 +124,14 @@ def cross_modal_interval(
     confidence: float = 0.95,
 ) -> Interval:
     """Jackknife interval of CMD over the generated images; real images and captions belong to the protocol."""
-    f, r, t = unit(fake, "generated images"), Moments.of(unit(real, "real images")), Moments.of(unit(text, "captions"))
+    r, t = _on_the_sphere(real, REAL), _on_the_sphere(text, TEXT)
     return jackknife_of_moments(
-        lambda given: cross_modal_from_moments(given, r, t, protocol).cmd, f, groups, ids, confidence
+        lambda given: cross_modal_from_moments(given, r, t, protocol).cmd,
+        fake,
+        groups,
+        ids,
+        confidence,
+        partial(_on_the_sphere, name=FAKE),
     )
 
 
@@ -126,8 +139,13 @@ def cross_modal_noise_floor(
     real: Array, text: Array, samples: int, protocol: str | Protocol = "eq10-unit", repeats: int = 10, seed: int = 0
 ) -> Floor:
     """CMD of a perfect generator (embeddings drawn from N(mu_r, eps_r)) at ``samples`` images."""
-    r, t = Moments.of(unit(real, "real images")), Moments.of(unit(text, "captions"))
+    r, t = _on_the_sphere(real, REAL), _on_the_sphere(text, TEXT)
     return noise_floor(lambda given: cross_modal_from_moments(given, r, t, protocol).cmd, r, samples, repeats, seed)
+
+
+def _on_the_sphere(embeddings: Array, name: str) -> Moments:
+    """Moments of embeddings [N, d] scaled to length 1, a block of them at a time."""
+    return Moments.of_blocks(unit_blocks(embeddings, name))
 
 
 def _protocol(given: str | Protocol) -> Protocol:

@@ -26,8 +26,7 @@ def run(node: Node, out: Path, build: Build) -> None:
     images, captions = open_features(build.input("images")), open_features(build.input("captions"))
     spec = node.spec
     owner = torch.from_numpy(rows_of(images.origin[:, 0], captions.origin[:, 0], "image"))
-    pictures = torch.from_numpy(np.array(images.pooled, dtype=np.float32))
-    texts = torch.from_numpy(np.array(captions.pooled, dtype=np.float32))
+    pictures, texts = images.pooled, captions.pooled  # stay in their files, but for the rows of a batch
     torch.manual_seed(derive_seed(spec["seed"], "ranking weights"))
     network = RankingNetwork(pictures.shape[1], texts.shape[1], spec["joint"])
     optimiser = torch.optim.Adam(network.parameters(), spec["lr"])
@@ -37,7 +36,7 @@ def run(node: Node, out: Path, build: Build) -> None:
     for step in tqdm(range(steps), desc=node.name, unit="step", disable=None):
         draw = torch.Generator().manual_seed(derive_seed(spec["seed"], "ranking", step))
         chosen = torch.randperm(len(texts), generator=draw)[:batch]
-        seen, read = network(pictures[owner[chosen]], texts[chosen])
+        seen, read = network(rows_in(pictures, owner[chosen]), rows_in(texts, chosen))
         loss = ranking_loss(
             seen, read, groups=owner[chosen], margin=spec["margin"], as_printed=spec["loss"] == "printed"
         )
@@ -58,6 +57,11 @@ def run(node: Node, out: Path, build: Build) -> None:
         "chance": round(1 / batch, 4),
         "standin": images.facts["standin"] or captions.facts["standin"],
     }
+
+
+def rows_in(features: np.ndarray, rows: Tensor) -> Tensor:
+    """Rows of a mapped array, float32 [B, d]."""
+    return torch.from_numpy(np.asarray(features[rows.numpy()], dtype=np.float32))
 
 
 def as_map(weight: Tensor, bias: Tensor) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Networks for the evaluator on its own: found, checked, and shown each image once, all of them together."""
 
 import hashlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from t2i_repro.errors import ReproError
 from t2i_repro.metrics.embed import CAPTIONS, CHUNK, check_finite, look
 from t2i_repro.metrics.features import Features
 from t2i_repro.metrics.networks import Network, open_network, open_weights
+from t2i_repro.metrics.rows import FloatRows, float_rows
 from t2i_repro.metrics.sources import Source
 from t2i_repro.spec.digest import digest, file_sha256
 from t2i_repro.spec.record import atomic_write, read_record
@@ -94,33 +96,41 @@ class Looking:
         return {one: self._stored(source, one, networks[one], paths[one], texts) for one in networks}
 
     def _look(self, source: Source, networks: dict[Look, Network], side: int | None, paths: dict[Look, Path]) -> None:
-        rows: dict[Look, list[tuple[np.ndarray, np.ndarray]]] = {one: [] for one in networks}
+        """Shows every image to the networks; features go to files as they come. ``pooled.npy`` appears last."""
+        first: dict[Look, np.ndarray] = {}
+        alike = dict.fromkeys(networks, True)
         constant, size = 0, side
-        for start in tqdm(range(0, len(source), CHUNK), desc=source.path.name, unit="batch", disable=None):
-            block = source.read(start, min(start + CHUNK, len(source)), side)
-            size = size or block.shape[1]
-            if block.shape[1] != size:
-                raise ReproError(f"{source.path}: {source.names[start]} is {block.shape[1]} px; expected {size} px")
-            constant += int((block.reshape(len(block), -1, 3).std(axis=1).max(axis=1) == 0).sum())
-            for one, network in networks.items():
-                pooled, probabilities = look(network, block)
-                check_finite({f"{one[0]}: features of image": pooled}, start, str(source.path))
-                rows[one].append((pooled, probabilities))
-        for one, found in rows.items():
-            paths[one].mkdir(parents=True, exist_ok=True)
-            probabilities = np.concatenate([entry[1] for entry in found])
-            pooled = np.concatenate([entry[0] for entry in found])
-            if len(pooled) > 1 and (pooled == pooled[0]).all():
-                raise ReproError(f"{source.path}: all {len(pooled)} images have the same features by {one[0]}")
-            counts = np.array([constant, size])
-            for name, values in (("probabilities", probabilities), ("counts", counts), ("pooled", pooled)):
-                with atomic_write(paths[one] / f"{name}.npy") as file:
-                    np.save(file, values)
+        with ExitStack() as files:
+            writers: dict[tuple[Look, str], FloatRows] = {}
+            for start in tqdm(range(0, len(source), CHUNK), desc=source.path.name, unit="batch", disable=None):
+                block = source.read(start, min(start + CHUNK, len(source)), side)
+                size = size or block.shape[1]
+                if block.shape[1] != size:
+                    raise ReproError(f"{source.path}: {source.names[start]} is {block.shape[1]} px; expected {size} px")
+                constant += int((block.reshape(len(block), -1, 3).std(axis=1).max(axis=1) == 0).sum())
+                for one, network in networks.items():
+                    pooled, probabilities = look(network, block)
+                    check_finite({f"{one[0]}: features of image": pooled}, start, str(source.path))
+                    alike[one] &= bool((pooled == first.setdefault(one, pooled[0])).all())
+                    for name, rows in (("pooled", pooled), ("probabilities", probabilities)):
+                        if rows.shape[1] and (one, name) not in writers:
+                            paths[one].mkdir(parents=True, exist_ok=True)
+                            writer = float_rows(paths[one] / f"{name}.npy", len(source))
+                            writers[one, name] = files.enter_context(writer)
+                        if rows.shape[1]:
+                            writers[one, name].write(rows)
+            for one in networks:
+                if alike[one] and len(source) > 1:
+                    raise ReproError(f"{source.path}: all {len(source)} images have the same features by {one[0]}")
+                with atomic_write(paths[one] / "counts.npy") as file:
+                    np.save(file, np.array([constant, size]))
 
     def _stored(
         self, source: Source, one: Look, network: Network, path: Path, texts: list[tuple[str, int]] | None
     ) -> Features:
-        pooled, probabilities, counts = (np.load(path / f"{n}.npy") for n in ("pooled", "probabilities", "counts"))
+        pooled, counts = np.load(path / "pooled.npy", mmap_mode="r"), np.load(path / "counts.npy")
+        classified = path / "probabilities.npy"
+        probabilities = np.load(classified, mmap_mode="r") if classified.exists() else None
         numbers = np.arange(len(source), dtype=np.int64)
         classes = [-1] * len(source) if texts is None else [number for _, number in texts]
         facts = {
@@ -131,12 +141,12 @@ class Looking:
             "images": str(source.path),
             "n": len(source),
             "dimensions": pooled.shape[1],
-            "classes": probabilities.shape[1],
+            "classes": 0 if probabilities is None else probabilities.shape[1],
             "image_size": int(counts[1]),
             "constant": int(counts[0]),
         }
         origin = np.stack([numbers, numbers, np.array(classes, dtype=np.int64)], axis=1)
-        return Features(path, {"facts": facts}, pooled, probabilities if probabilities.size else None, origin)
+        return Features(path, {"facts": facts}, pooled, probabilities, origin)
 
     @torch.inference_mode()
     def captions(self, name: str, texts: list[tuple[str, int]]) -> Features:

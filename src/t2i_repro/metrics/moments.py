@@ -1,6 +1,6 @@
 """Mean and covariance in float64, gathered block by block; shards merge to the moments of the whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,8 +35,13 @@ class Moments:
     @classmethod
     def of(cls, features: Array) -> "Moments":
         """Moments of the rows of `features` [N, d]."""
+        return cls.of_blocks(blocks(features))
+
+    @classmethod
+    def of_blocks(cls, parts: Iterable[Float64]) -> "Moments":
+        """Moments of all rows of blocks [n, d], which are never there at once."""
         total: Moments | None = None
-        for block in blocks(features):
+        for block in parts:
             mean = block.mean(axis=0)
             centred = block - mean
             part = cls(len(block), mean, centred.T @ centred)

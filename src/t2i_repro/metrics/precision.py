@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.moments import Array, Float64
-from t2i_repro.metrics.recall import TIE, unit
+from t2i_repro.metrics.moments import Array
+from t2i_repro.metrics.recall import TIE, unit, unit_blocks
 from t2i_repro.metrics.uncertainty import Ids, Integers, below, hashed, hashed_order, identities, wilson
 
 CHUNK = 64  # images whose candidates are gathered at a time
@@ -122,17 +122,22 @@ def compare(
     ``candidates`` [N, K]: rows of ``captions``. Cosines are exact to float64: a float32 pass finds close calls, which
     are computed again.
     """
-    pictures, texts, rows = unit(images, "image codes"), unit(captions, "caption codes"), np.asarray(own)
-    if pictures.shape[1] != texts.shape[1]:
+    pictures, rows = unit(images, "image codes"), np.asarray(own)
+    if captions.ndim != 2 or pictures.shape[1] != captions.shape[1]:
         raise ReproError(
-            f"images of {pictures.shape[1]} and captions of {texts.shape[1]} dimensions; expected one space"
+            f"images of {pictures.shape[1]} dimensions and captions {captions.shape}; expected one space, [C, d]"
         )
+    small_texts = np.empty(captions.shape, dtype=np.float32)
+    start = 0
+    for block in unit_blocks(captions, "caption codes"):
+        small_texts[start : start + len(block)] = block
+        start += len(block)
     if len(rows) != len(pictures) or len(candidates) != len(pictures):
         raise ReproError(
             f"{len(pictures)} images, {len(rows)} own captions, {len(candidates)} rows of candidates; expected as many"
         )
-    answers = np.einsum("nd,nd->n", pictures, texts[rows])
-    small_pictures, small_texts = pictures.astype(np.float32), texts.astype(np.float32)
+    answers = np.einsum("nd,nd->n", pictures, unit(captions[rows], "caption codes"))
+    small_pictures = pictures.astype(np.float32)
     margins = np.empty(len(pictures))
 
     def screen(start: int) -> None:
@@ -143,7 +148,8 @@ def compare(
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(screen, range(0, len(pictures), CHUNK)))
     for row in np.flatnonzero(np.abs(margins) < CLOSE):
-        margins[row] = _margin(pictures[row], texts[candidates[row]], answers[row])
+        texts = unit(captions[candidates[row]], "caption codes")
+        margins[row] = float((texts @ pictures[row]).max() - answers[row])
     return margins > TIE, np.abs(margins) <= TIE
 
 
@@ -178,7 +184,3 @@ def score_hits(
     low, high = wilson(int(counted.sum()), len(counted))
     tied = 0 if ties is None else int(np.asarray(ties).sum())
     return RPrecision(value, float(shares.std()), low, high, len(given), candidates, folds, tied)
-
-
-def _margin(picture: Float64, texts: Float64, answer: float) -> float:
-    return float((texts @ picture).max() - answer)

@@ -21,10 +21,10 @@ from t2i_repro.metrics.images import Images
 from t2i_repro.metrics.inception import hashed_splits, inception_score
 from t2i_repro.metrics.infinity import frechet_infinity
 from t2i_repro.metrics.kernel import kernel_distance
-from t2i_repro.metrics.moments import Array
+from t2i_repro.metrics.moments import ROWS, Array
 from t2i_repro.metrics.precision import RPrecision, r_precision
 from t2i_repro.metrics.recall import retrieval
-from t2i_repro.metrics.semantic import vs_similarity
+from t2i_repro.metrics.semantic import cosines, of_cosines
 from t2i_repro.metrics.uncertainty import Interval, frechet_interval, frechet_noise_floor, hashed_order
 
 GROUPS = 20  # of the jackknife; fewer where there are not two samples for each
@@ -175,11 +175,12 @@ def score_vs_similarity(given: Given, spec: dict[str, Any]) -> Result:
     folder: Path = needed(given.judge, "judge")
     maps = {name: np.load(folder / f"{name}.npy") for name in ("image", "text")}
     own = rows_of(captions.origin[:, 1], captions_of(features, captions), "caption")
-    joint = [
-        np.asarray(rows, dtype=np.float64) @ maps[name][:-1] + maps[name][-1]
-        for name, rows in (("image", features.pooled), ("text", np.asarray(captions.pooled)[own]))
-    ]
-    found = vs_similarity(*joint)
+    parts = []
+    for start in range(0, len(own), ROWS):
+        rows = {"image": features.pooled[start : start + ROWS], "text": captions.pooled[own[start : start + ROWS]]}
+        joint = [part.astype(np.float64) @ maps[name][:-1] + maps[name][-1] for name, part in rows.items()]
+        parts.append(cosines(*joint))
+    found = of_cosines(np.concatenate(parts))
     error = found.std / np.sqrt(found.pairs)
     interval = {"low": found.mean - 1.959964 * error, "high": found.mean + 1.959964 * error, "error": error}
     details = {"std_over": f"{found.pairs} images", "joint": maps["image"].shape[1]}

@@ -4,13 +4,14 @@ Printed by GR-GAN (Table 3: about 1,000 images x 5,000 captions) and by papers o
 there is more to choose from, so a number means nothing without the counts: they stand in the result.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.moments import Array, Float64
+from t2i_repro.metrics.moments import Array, Float64, blocks
 
 TIE = 1e-12  # cosines in float64 that differ by less are equal but for rounding
 ROWS = 512
@@ -89,15 +90,26 @@ def retrieval(
     )
 
 
-def unit(embeddings: Array, name: str) -> Float64:
-    """Rows scaled to length 1, in float64. Raises ReproError on rows that are zero, NaN or infinite."""
+def unit_blocks(embeddings: Array, name: str) -> Iterator[Float64]:
+    """``unit``, a block of rows at a time."""
+    start = 0
+    for block in blocks(embeddings):
+        yield unit(block, name, start)
+        start += len(block)
+
+
+def unit(embeddings: Array, name: str, first: int = 0) -> Float64:
+    """Rows scaled to length 1, in float64; ``first``: number of the first of them. Raises ReproError on rows that are
+    zero, NaN or infinite."""
     given = np.asarray(embeddings, dtype=np.float64)
     if given.ndim != 2 or not given.size:
         raise ReproError(f"{name}: found shape {given.shape}; expected [N, d]")
     lengths = np.linalg.norm(given, axis=1)
     bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(bad):
-        raise ReproError(f"{name}: row {bad[0]} is zero or holds NaN or infinity ({len(bad)} of {len(given)} rows do)")
+        raise ReproError(
+            f"{name}: row {first + bad[0]} is zero or holds NaN or infinity ({len(bad)} of {len(given)} rows do)"
+        )
     return given / lengths[:, None]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.moments import Array
+from t2i_repro.metrics.moments import Array, Float64
 from t2i_repro.metrics.recall import unit
 
 
@@ -30,10 +30,18 @@ def vs_similarity(images: Array, captions: Array) -> VsSimilarity:
 
     Any length of rows; float64 inside. Raises ReproError on shapes that differ, zero or non-finite rows.
     """
+    return of_cosines(cosines(images, captions))
+
+
+def cosines(images: Array, captions: Array) -> Float64:
+    """Cosine of each row of ``images`` and the same row of ``captions``, [N]."""
     pictures, texts = unit(images, "images in the joint space"), unit(captions, "captions in the joint space")
     if pictures.shape != texts.shape:
         raise ReproError(
             f"VS similarity: images {pictures.shape}, captions {texts.shape}; expected one caption for each image"
         )
-    cosines = np.einsum("nd,nd->n", pictures, texts)
-    return VsSimilarity(float(cosines.mean()), float(cosines.std()), len(cosines))
+    return np.asarray(np.einsum("nd,nd->n", pictures, texts))
+
+
+def of_cosines(values: Float64) -> VsSimilarity:
+    return VsSimilarity(float(values.mean()), float(values.std()), len(values))

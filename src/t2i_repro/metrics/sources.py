@@ -2,20 +2,25 @@
 
 import hashlib
 import io
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.rows import stored_rows
 
 LOSSLESS, LOSSY = (".png", ".bmp", ".ppm", ".tif", ".tiff"), (".jpg", ".jpeg", ".webp")
 WORKERS = 2
+WAITING = 1024  # images that may wait for a worker: each takes a kilobyte or so
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -33,12 +38,13 @@ class Source:
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
-        told = hashlib.sha256()
+        self._hashes: list[bytes] = []
+        numbers = range(len(self.names))
         with ThreadPoolExecutor(WORKERS) as pool:
-            self._hashes = list(pool.map(lambda i: hashlib.sha256(self.raw(i)).digest(), range(len(self.names))))
-        for one in self._hashes:
-            told.update(one)
-        self.digest = told.hexdigest()
+            for start in range(0, len(numbers), WAITING):
+                part = numbers[start : start + WAITING]
+                self._hashes += pool.map(lambda i: hashlib.sha256(self.raw(i)).digest(), part)
+        self.digest = hashlib.sha256(b"".join(self._hashes)).hexdigest()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -111,13 +117,24 @@ def of_files(path: Path, names: list[str], load: Callable[[str], bytes]) -> Sour
 
 
 def of_array(path: Path) -> Source:
+    """The array of an .npy file, or the first of an .npz archive, which is unpacked into a temporary file."""
     try:
-        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None)
-        array = loaded if path.suffix == ".npy" else loaded[loaded.files[0]]
-    except (OSError, ValueError, IndexError) as error:
+        rows = stored_rows(path.open("rb") if path.suffix == ".npy" else unpacked(path))
+    except (OSError, ValueError, StopIteration, zipfile.BadZipFile) as error:
         raise ReproError(f"{path}: cannot be read ({error})") from error
-    if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8:
-        hint = "; NaN among them" if array.dtype.kind == "f" and np.isnan(array).any() else ""
-        raise ReproError(f"{path}: found {array.dtype} {array.shape}{hint}; expected uint8 [N, S, S, 3], RGB")
-    names = [str(number) for number in range(len(array))]
-    return Source(path, names, lambda i: np.asarray(array[i]), lambda i: np.ascontiguousarray(array[i]).tobytes())
+    if len(rows.shape) != 4 or rows.shape[3] != 3 or rows.dtype != np.uint8:
+        bad = rows.dtype.kind == "f" and any(np.isnan(rows.read(row)).any() for row in range(rows.shape[0]))
+        hint = "; NaN among them" if bad else ""
+        raise ReproError(f"{path}: found {rows.dtype} {rows.shape}{hint}; expected uint8 [N, S, S, 3], RGB")
+    return Source(path, [str(row) for row in range(rows.shape[0])], rows.read, lambda row: rows.read(row).tobytes())
+
+
+def unpacked(path: Path) -> IO[bytes]:
+    """The first array of an archive, in a file that goes when it is closed."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".npy"))
+        with archive.open(name) as packed:
+            shutil.copyfileobj(packed, file, 1 << 20)
+    file.seek(0)
+    return file

@@ -8,7 +8,6 @@ Random choices are functions of the samples' ids (``hashed``), so that order, sh
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import check_features, frechet_distance, frechet_from_moments
 from t2i_repro.metrics.moments import Array, Float64, Moments
+from t2i_repro.metrics.quantiles import normal_quantile, student_quantile
 from t2i_repro.spec.digest import derive_seed
 
 Ids = Sequence[int] | Sequence[str] | npt.NDArray[np.integer]
@@ -99,7 +99,7 @@ def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, floa
     """
     if count < 1 or not 0 <= hits <= count:
         raise ReproError(f"proportion: found {hits} hits among {count}; expected 0 <= hits <= count and count >= 1")
-    z = _normal_quantile(confidence)
+    z = normal_quantile(confidence)
     share = hits / count
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
@@ -125,16 +125,21 @@ def jackknife(
 
 
 def jackknife_of_moments(
-    statistic: Statistic, samples: Array, groups: int = 20, ids: Ids | None = None, confidence: float = 0.95
+    statistic: Statistic,
+    samples: Array,
+    groups: int = 20,
+    ids: Ids | None = None,
+    confidence: float = 0.95,
+    gather: Callable[[Array], Moments] = Moments.of,
 ) -> Interval:
     """``jackknife`` for what depends on mean and covariance alone: features [N, d] are read twice,
-    whatever ``groups``, and a group at a time.
+    whatever ``groups``, and a group at a time. ``gather``: moments of rows, where not of the rows as they are.
 
     Example: ``jackknife_of_moments(lambda given: cross_modal_from_moments(given, real, text).cmd, fake)``.
     """
     members = _deal(ids, len(samples), groups)
-    whole = Moments.of(samples)
-    parts = (Moments.of(samples[members == group]) for group in range(groups))
+    whole = gather(samples)
+    parts = (gather(samples[members == group]) for group in range(groups))
     return _jackknifed(statistic(whole), [statistic(_without(whole, part)) for part in parts], confidence)
 
 
@@ -179,7 +184,7 @@ def bootstrap(
         for replicate in range(replicates)
     ]
     value, error = statistic(samples), float(np.std(values, ddof=1))
-    half = _normal_quantile(confidence) * error
+    half = normal_quantile(confidence) * error
     bias = float(np.mean(values)) - value
     return Interval(value, error, value - half, value + half, bias, "bootstrap", replicates, confidence)
 
@@ -252,25 +257,12 @@ def _jackknifed(value: float, without: list[float], confidence: float) -> Interv
     groups, left_out = len(without), np.asarray(without)
     error = float(np.sqrt((groups - 1) * left_out.var()))
     bias = (groups - 1) * (float(left_out.mean()) - value)
-    half = _student_quantile(confidence, groups - 1) * error
+    half = student_quantile(confidence, groups - 1) * error
     return Interval(value, error, value - half, value + half, bias, "jackknife", groups, confidence)
 
 
 def _rest(interval: Interval) -> tuple[float | None, str, int, float]:
     return interval.bias, interval.method, interval.replicates, interval.confidence
-
-
-def _normal_quantile(confidence: float) -> float:
-    if not 0 < confidence < 1:
-        raise ReproError(f"confidence: found {confidence}; expected a number between 0 and 1, such as 0.95")
-    return NormalDist().inv_cdf((1 + confidence) / 2)
-
-
-def _student_quantile(confidence: float, freedom: int) -> float:
-    """Cornish-Fisher expansion about the normal quantile (Abramowitz and Stegun 26.7.5)."""
-    z, n = _normal_quantile(confidence), float(freedom)
-    terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + terms[0] / n + terms[1] / n**2 + terms[2] / n**3
 
 
 def _wishart_root(rng: np.random.Generator, freedom: int, size: int) -> Float64:
