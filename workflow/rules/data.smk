@@ -63,3 +63,24 @@ rule fetch:
         spec=spec,
     shell:
         "python -m t2i_repro fetch-asset --spec {params.spec} > {log} 2>&1"
+
+
+rule outside:
+    input:
+        inputs,
+    output:
+        "results/{scale}/outside/{name}/record.json",
+    log:
+        "results/{scale}/logs/import/{name}.log",
+    benchmark:
+        "results/{scale}/benchmarks/import/{name}.tsv"
+    conda:
+        "../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        spec=spec,
+    shell:
+        "python -m t2i_repro import --spec {params.spec} > {log} 2>&1"

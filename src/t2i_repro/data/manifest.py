@@ -42,10 +42,10 @@ def manifest_digest(layout: str, root: Path, year: int | None, cache: Path) -> t
     return combine(found.items()), len(files)
 
 
-def content_digest(path: Path, cache: Path, suffixes: tuple[str, ...] = ()) -> str:
+def content_digest(path: Path, cache: Path | None = None, suffixes: tuple[str, ...] = ()) -> str:
     """SHA-256 of a file; of a folder, that of all files below it whose names end in ``suffixes``, as `combine` has it.
 
-    ``cache`` as above. Raises ReproError where there is no such file.
+    ``cache`` as above; without one everything is read. Raises ReproError where there is no such file.
     """
     if path.is_file():
         base, files = f"{os.path.abspath(path.parent)}/", [path.name]
@@ -60,9 +60,9 @@ def content_digest(path: Path, cache: Path, suffixes: tuple[str, ...] = ()) -> s
     return combine(_hashes(f"{os.path.abspath(path)}/", files, cache, path.name).items())
 
 
-def _hashes(base: str, files: list[str], cache: Path, title: str) -> dict[str, str]:
+def _hashes(base: str, files: list[str], cache: Path | None, title: str) -> dict[str, str]:
     """SHA-256 of each of ``files``, which lie below ``base``."""
-    known = _read_cache(cache)
+    known = {} if cache is None else _read_cache(cache)
     states = {file: os.stat(base + file) for file in files}
     missing = [
         file
@@ -79,9 +79,10 @@ def _hashes(base: str, files: list[str], cache: Path, title: str) -> dict[str, s
             state = states[file]
             if time.time_ns() - state.st_mtime_ns > _SETTLED_NS:
                 known[base + file] = [state.st_size, state.st_mtime_ns, content]
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(cache) as output:
-            output.write(json.dumps(known).encode())
+        if cache is not None:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(cache) as output:
+                output.write(json.dumps(known).encode())
     return {file: fresh[file] if file in fresh else str(known[base + file][2]) for file in files}
 
 

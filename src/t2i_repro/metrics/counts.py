@@ -34,7 +34,8 @@ def stored_values(path: Path) -> int:
 
 def score_devices(given: Given, spec: dict[str, Any]) -> Result:
     """GPUs that a training ran on."""
-    hardware = needed(given.run, "run").get("hardware", {})
+    run = needed(given.run, "run")
+    hardware = run.get("facts", {}).get("trained", run).get("hardware", {})  # of a checkpoint: where it was trained
     count = int("gpu" in hardware)
     return Result(count, count, None, {"hardware": hardware})
 

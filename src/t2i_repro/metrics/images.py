@@ -14,6 +14,8 @@ from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.spec.record import read_record
 
+ODD = {"duplicates": "are there twice", "lossy": "are in a lossy format"}
+
 
 @dataclass(frozen=True)
 class Images:
@@ -22,7 +24,8 @@ class Images:
     ``real``: of the dataset, not samples. ``data_is_standin``: the dataset they are, or learned from, is procedural.
     ``run``: path and digest of the training they come from. ``origin`` int64 [N, 3]: numbers of the image of the
     dataset, of the caption and of the class that each belongs to, -1 where there is none. ``reduced``: samples made
-    smaller here, for want of those of an earlier stage.
+    smaller here, for want of those of an earlier stage. ``outside``: who made them, where it was not this project
+    (`outside_of`).
     """
 
     count: int
@@ -33,12 +36,13 @@ class Images:
     run: dict[str, str] | None
     origin: npt.NDArray[np.int64]
     reduced: bool = False
+    outside: dict[str, Any] | None = None
 
 
 def open_images(folder: Path, kind: str, split: str | None, size: int | None = None) -> Images:
     """Images of a `sample` or a `prepare` artefact; of the second, those of ``split``. ``size``: side in pixels, where
     not that of the last stage."""
-    if kind == "sample":
+    if kind in ("sample", "import-samples"):
         return open_samples(folder, size)
     if kind == "prepare" and split is not None:
         return open_real(folder, split, size)
@@ -72,7 +76,22 @@ def open_samples(folder: Path, size: int | None = None) -> Images:
         run=run,
         origin=origin_of_samples(folder / "captions.csv", data, len(images)),
         reduced=side != images.shape[1],
+        outside=outside_of(record),
     )
+
+
+def outside_of(record: dict[str, Any]) -> dict[str, Any] | None:
+    """Source (samples, checkpoint), provenance and SHA-256 of what others made, of the record of a sample or a run;
+    None where we made it. What is odd about it stands in `remarks`."""
+    if record["kind"] == "import-samples":
+        facts, content = record["facts"], record["spec"]["content"]
+        remarks = [f"{facts[what]} of {facts['images']} images {told}" for what, told in ODD.items() if facts[what]]
+        return {"source": "samples", **record["spec"]["provenance"], "sha256": content, "remarks": remarks}
+    if record["kind"] == "import-run":
+        spec = record["spec"]
+        return {"source": "checkpoint", **spec["provenance"], "sha256": spec["checkpoint"], "remarks": []}
+    run = record["inputs"].get("run", {"kind": None})
+    return outside_of(read_record(Path(run["path"]))) if run["kind"] == "import-run" else None
 
 
 def rows(path: Path, images: npt.NDArray[np.uint8], start: int, stop: int) -> npt.NDArray[np.uint8]:

@@ -13,6 +13,7 @@
     caveats      what still differs from the printed protocol
     reference    real set of a distance: {split, n, data}; null for others
     run          path and digest of the training, null for images without one
+    outside      null, or who made samples or checkpoint: {source, by, from, date, sha256, remarks}
     uncertainty  interval over samples: {low, high, error, method, confidence}, or null
     noise_floor  what a perfect generator scores at this N: {mean, std, samples, repeats}, or null
     details      what the metric alone has to tell
@@ -25,14 +26,21 @@ from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.features import Features, open_features
 from t2i_repro.metrics.given import Given
-from t2i_repro.metrics.images import open_images
+from t2i_repro.metrics.images import open_images, outside_of
 from t2i_repro.metrics.protocols import METRICS
 from t2i_repro.spec.node import Node
+from t2i_repro.spec.outside import told_outside
 from t2i_repro.spec.record import Build, read_record, write_json
 
 COMPARABLE_SCALE = "paper"  # of params.yaml: the only scale whose numbers may stand beside printed ones
 EMPTY_FACTS: dict[str, Any] = {"network": None, "network_sha256": None, "preparation": None, "standin": False}
-EMPTY_FACTS |= {"run": None, "network_trained_by_us": False, "data_is_standin": False, "reduced": False}
+EMPTY_FACTS |= {
+    "run": None,
+    "network_trained_by_us": False,
+    "data_is_standin": False,
+    "reduced": False,
+    "outside": None,
+}
 
 
 def run(node: Node, out: Path, build: Build) -> None:
@@ -67,6 +75,7 @@ def run(node: Node, out: Path, build: Build) -> None:
         "caveats": caveats(node.spec["protocol"], facts),
         "reference": None if given.reference is None else describe(given.reference),
         "run": facts["run"],
+        "outside": facts["outside"],
         "uncertainty": result.uncertainty,
         "noise_floor": result.floor,
         "details": result.details,
@@ -100,10 +109,12 @@ def facts_of(given: Given, node: Node) -> dict[str, Any]:
     facts["data_is_standin"] = any(features.facts["data_is_standin"] for features in looked)
     if given.images is not None:
         facts |= {"run": given.images.run, "images": node.inputs["images"].path, "reduced": given.images.reduced}
+        facts["outside"] = given.images.outside
         facts["data_is_standin"] = given.images.data_is_standin
     if given.run is not None:
         facts["run"] = {key: getattr(node.inputs["run"], key) for key in ("path", "digest")}
         facts["data_is_standin"] = given.run["facts"].get("standin", False)
+        facts["outside"] = outside_of(given.run)
     if given.data is not None:
         facts["data_is_standin"] = given.data.raw_is_standin
     return facts
@@ -160,7 +171,7 @@ def caveats(protocol: str, facts: dict[str, Any]) -> list[str]:
         found.append(f"{protocol}: images of the last stage, reduced; the run keeps none of its earlier stages")
     if facts["network_trained_by_us"] and not facts["standin"]:
         found.append(f"{protocol}: the network was {TRAINED.get(protocol.split(':')[0], 'trained by this project')}")
-    return found
+    return found + told_outside(facts["outside"])
 
 
 TRAINED = {"is": "fine-tuned by this project; the one released in 2016 is another"}

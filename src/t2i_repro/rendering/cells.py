@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from t2i_repro.errors import ReproError
+from t2i_repro.rendering.spread import known_digits, number, spread_of
 from t2i_repro.spec.node import Node
+from t2i_repro.spec.outside import told_outside
 from t2i_repro.spec.papers import blank_reason, measured_in
 
 ARROWS = {"higher": "↑", "lower": "↓", None: ""}
@@ -96,7 +97,8 @@ def cell_content(
         cell["not_comparable"] = f"not comparable ({', '.join(rebuilt['obstacles'])})"
     elif cell["printed"] and not cell["printed"]["bound"]:
         difference = rebuilt["value"] - cell["printed"]["value"]
-        cell["difference"] = {"value": difference, "text": f"{difference:+.{digits}f}"}
+        text = number(abs(difference), None, rebuilt["digits"])
+        cell["difference"] = {"value": difference, "text": f"{'-' if difference < 0 else '+'}{text}"}
     return cell
 
 
@@ -109,28 +111,30 @@ def printed_content(printed: float | list[float] | dict[str, float], digits: int
 
 
 def rebuilt_content(scores: list[dict[str, Any]], digits: int) -> dict[str, Any]:
-    """Mean over seeds of a cell's scores. ± is over seeds (sample standard deviation) where there are several, else
-    what the metric itself gives (over splits)."""
-    values = [score["value"] for score in scores]
-    first = scores[0]
-    if len(scores) > 1:
-        std, over = stdev(values), f"{len(scores)} seeds"
-    elif first["std"] is not None:
-        std, over = first["std"], first["details"].get("std_over") or f"{first['details']['splits']} splits"
-    else:
-        std, over = None, None
-    value = fmean(values)
+    """Mean over seeds of a cell's scores, how far it can be trusted (`spread_of`), and what it was measured with."""
+    spread = spread_of(scores)
+    shown = known_digits(spread.digits_by, digits)
     protocols, counts = sorted({score["protocol"] for score in scores}), sorted({score["n"] for score in scores})
+    label = f"{', '.join(protocols)}, N = {', '.join(map(str, counts))}"
+    outside = next((score["outside"] for score in scores if score.get("outside")), None)
     return {
-        "value": value,
-        "std": std,
-        "std_over": over,
-        "text": number(value, std, digits),
+        "value": spread.value,
+        "std": spread.std,
+        "std_over": spread.std_over,
+        "std_is": spread.std_is,
+        "seeds": len(scores),
+        "sampling": spread.sampling,
+        "interval": spread.interval,
+        "exact": spread.exact,
+        "digits": shown,
+        "text": number(spread.value, spread.std, shown),
         "best": False,
         "protocol": ", ".join(protocols),
         "network": ", ".join(sorted({score["network"] for score in scores})),
         "n": counts[0] if len(counts) == 1 else counts,
-        "label": f"{', '.join(protocols)}, N = {', '.join(map(str, counts))}",
+        "label": label if len(scores) == 1 else f"{label}, {len(scores)} seeds",
+        "source": "trained" if outside is None else outside["source"],
+        "provenance": None if outside is None else told_outside(outside)[0],
         "standin": any(score["standin"] for score in scores),
         "comparable": all(score["comparable"] for score in scores),
         "obstacles": list(dict.fromkeys(reason for score in scores for reason in score["obstacles"])),
@@ -139,12 +143,6 @@ def rebuilt_content(scores: list[dict[str, Any]], digits: int) -> dict[str, Any]
             {key: score[key] for key in ("seed", "value", "std", "n", "path", "digest", "run")} for score in scores
         ],
     }
-
-
-def number(value: float, std: float | None, digits: int) -> str:
-    """`4.97 ± 0.09`, with the digits the column knows."""
-    text = f"{value:.{digits}f}".replace("-", "−")
-    return text if std is None else f"{text} ± {std:.{digits}f}"
 
 
 def mark_all_best(rows: list[dict[str, Any]], columns: list[dict[str, Any]]) -> None:
@@ -168,9 +166,9 @@ def mark_best(cells: list[dict[str, Any]], better: str | None, digits: int) -> N
         given = [cell[side] for cell in cells if cell[side] and not cell[side].get("bound")]
         if len(given) < 2 or (side == "rebuilt" and len({entry["label"] for entry in given}) > 1):
             continue
-        best = choose(round(entry["value"], digits) for entry in given)
-        for entry in given:
-            entry["best"] = round(entry["value"], digits) == best
+        shown = [round(entry["value"], entry.get("digits", digits)) for entry in given]
+        for entry, value in zip(given, shown, strict=True):
+            entry["best"] = value == choose(shown)
 
 
 def mark_notes(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -196,8 +194,12 @@ def letter(index: int) -> str:
 
 def legend(rows: list[dict[str, Any]]) -> list[str]:
     """Sentences that hold for the whole table."""
-    over = {cell["rebuilt"]["std_over"] for row in rows for cell in row["cells"].values() if cell["rebuilt"]} - {None}
+    over: dict[str, list[str]] = {}
+    for cell in (cell["rebuilt"] for row in rows for cell in row["cells"].values() if cell["rebuilt"]):
+        if cell["std"] is not None and cell["std_over"] not in over.setdefault(cell["std_is"], []):
+            over[cell["std_is"]].append(cell["std_over"])
     sentences = ["Bold: best of the column, printed and rebuilt values apart."]
     if over:
-        sentences.append(f"Rebuilt ±: standard deviation over {' or '.join(sorted(over))}; printed ± as in the paper.")
+        kinds = "; ".join(f"{kind} over {' or '.join(sorted(what))}" for kind, what in sorted(over.items()))
+        sentences.append(f"Rebuilt ±: {kinds}; printed ± as in the paper.")
     return sentences

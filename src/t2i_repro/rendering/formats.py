@@ -23,7 +23,7 @@ CSV_COLUMNS = (
         "comparable",
         "scale",
     ),
-    *("scale_label", "data", "missing", "blank", "note"),
+    *("scale_label", "data", "missing", "blank", "note", "source", "provenance"),
 )
 
 
@@ -60,6 +60,7 @@ def as_csv(content: dict[str, Any]) -> str:
                 *(cell["not_comparable"], rebuilt.get("protocol", asked), rebuilt.get("network")),
                 *(rebuilt.get("n"), rebuilt.get("comparable"), content["scale"], content["scale_label"]),
                 *(content["data_label"], cell["missing"], cell["blank"], row["note"]),
+                *(rebuilt.get("source"), rebuilt.get("provenance")),
             ]
             writer.writerow([csv_text(value) if isinstance(value, str) else value for value in values])
     return lines.getvalue()

@@ -48,10 +48,11 @@ def write_table(table_id: str, table: dict[str, Any], built: dict[str, Any] | No
         lines.append([row["label"]])
         lines[-1] += [read_cell("", table_id, table, row_id, row, column).text() for column in table["columns"]]
         cells = [shown.get(row_id, {}).get(column) for column in table["columns"]]
-        if any(cell and cell["rebuilt"] for cell in cells):
-            lines.append(
-                ["  rebuilt", *(cell["rebuilt"]["text"] if cell and cell["rebuilt"] else "" for cell in cells)]
-            )
+        rebuilt = [cell["rebuilt"] if cell else None for cell in cells]
+        sources = {one["source"] for one in rebuilt if one}
+        if sources:
+            name = "  rebuilt" if sources == {"trained"} else f"  outside {', '.join(sorted(sources - {'trained'}))}"
+            lines.append([name, *(one["text"] if one else "" for one in rebuilt)])
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
     for number, line in enumerate(lines):
         first = line[0].ljust(widths[0])

@@ -141,3 +141,12 @@ def hashed(planner: "Planner", path: str) -> str:
     from t2i_repro.metrics.sources import LOSSLESS, LOSSY
 
     return content_digest(planner.project / path, planner.project / "results/.cache/outside.json", LOSSLESS + LOSSY)
+
+
+def told_outside(outside: dict[str, Any] | None) -> list[str]:
+    """What must stand beside a number of what others made (`outside` of metric.json)."""
+    if outside is None:
+        return []
+    note = f" ({outside['note']})" if "note" in outside else ""
+    made = f"outside {outside['source']}: {outside['by']}, {outside['from']}, {outside['date']}{note}"
+    return [f"{made}; SHA-256 {outside['sha256'][:12]}", *outside["remarks"]]
