@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -35,6 +36,13 @@ addEventListener("load", () => {
     };
   }
   document.getElementById("found").textContent = JSON.stringify(found);
+});
+</script>
+"""
+DRIVER = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><pre id="found"></pre><script>
+addEventListener("load", () => {
+  const page = document.querySelector("iframe").contentDocument;
+  document.getElementById("found").textContent = JSON.stringify((() => { SCRIPT })());
 });
 </script>
 """
@@ -96,6 +104,23 @@ def check_site(folder: Path) -> dict[str, dict[str, object]]:
         assert seen["styled"], f"{page}: its style sheet did not load"
         assert seen["overflow"] <= 0, f"{page}: {seen['overflow']} px wider than a phone"
     return found
+
+
+def drive(folder: Path, page: str, script: str) -> Any:
+    """Open a page of a site and run JavaScript in it: a function body that sees the page as `page`. Returns what it
+    returns. Fails on a console error."""
+    with tempfile.TemporaryDirectory() as elsewhere:
+        site = Path(elsewhere) / "site"
+        shutil.copytree(folder, site, ignore=shutil.ignore_patterns(".*"))
+        frame = FRAME.format(page=page, width=PHONE)
+        (site / "driver.html").write_text(f"{DRIVER.replace('SCRIPT', script)}{frame}", encoding="utf-8")
+        visit = browse((site / "driver.html").as_uri(), "--allow-file-access-from-files", "--dump-dom")
+    errors = [line for line in visit.stderr.splitlines() if re.search(r":CONSOLE[:(]", line)]
+    assert not errors, f"console: {errors}"
+    told = re.search(r'<pre id="found">(.*?)</pre>', visit.stdout, re.DOTALL)
+    assert told, f"the page was not loaded: {visit.stdout[-500:]} {visit.stderr[-2000:]}"
+    assert told[1], f"the script did not finish: {visit.stderr[-2000:]}"
+    return json.loads(unescape(told[1]))
 
 
 def unescape(text: str) -> str:

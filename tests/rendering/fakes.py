@@ -87,6 +87,8 @@ class Project:
         shown |= {f"train__cub-{name}-s0": given for name, given in self.runs.items()}
         paper = {"title": f"A paper on {label}", "authors": "A. Author", "source": "arXiv 2104.00567"}
         spec = {"papers": {"ssa-gan": paper}, "registry": self.registry(label), **LABELS}
+        waiting = {"where": "Fig. 12", "caption": f"Captions changed: {label}", "reason": f"not built: {label}"}
+        spec |= {"not_built": {"ssa-gan/fig12": waiting}, "divergences": divergences(label)}
         self.report = node("report", "report", spec, **shown)
 
     def registry(self, label: str) -> dict[str, Any]:
@@ -188,6 +190,16 @@ class Project:
             )
 
         return build(node("figure", "ssa-gan-fig5", spec, run=self.runs["ssa-gan"]), write)
+
+
+def divergences(text: str) -> str:
+    """A `docs/divergences.md` with a section of the paper shown, one of another, and one that has an entry of both."""
+    return (
+        f"# Where paper and code disagree\n\nHow to read it.\n\n## SSA-GAN\n\n### Norm\n- **Paper**: {text}\n"
+        f"- **Code**: `{text.replace('`', '')}`,\n  *squared*.\n\n"
+        f"## DF-GAN\n\n### Width\nA paragraph\nof two lines.\n\n"
+        f"## Shared\n- An item.\n\n### Clipping (DM-GAN, SSA-GAN)\n- **We**: both.\n"
+    )
 
 
 def picture(side: int, seed: int) -> Image.Image:

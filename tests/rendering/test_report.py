@@ -17,6 +17,8 @@ from t2i_repro.rendering.provenance import duration, flat
 from t2i_repro.spec.record import Build, building
 from t2i_repro.spec.reported import Cell
 
+OUR_SCRIPT = '<script src="page.js" defer></script>'
+
 
 def built(project: Project) -> Path:
     folder = Path(project.report.folder)
@@ -44,7 +46,7 @@ def test_a_site_full_of_hostile_text_opens_too(tmp_path: Path, monkeypatch: pyte
     site = built(Project(label=HOSTILE, caption=HOSTILE))
     check_site(site)
     for page in site.glob("*.html"):
-        assert "<script" not in page.read_text()
+        assert page.read_text().count("<script") == page.read_text().count(OUR_SCRIPT) == 1
         assert "<b>x</b>" not in page.read_text()
 
 
@@ -182,7 +184,7 @@ def test_claims_stand_on_the_papers_page_and_in_the_audit(site: Path) -> None:
     assert page_text(audit).count("✗ fails") == 1
     assert "best(table2.id0.fid): 19.24, but StackGAN++ 15.30" in page_text(audit)
     overview = page_text((site / "index.html").read_text())
-    assert "On the paper’s own numbers 1 hold, 1 fail, 1 cannot be told; on rebuilt ones 0 hold, 0 fail, 3" in overview
+    assert "1 ✓ holds 1 ✗ fails 1 ? cannot tell 0 ✓ holds 0 ✗ fails 3 ? cannot tell" in overview
     assert "1 contradiction inside papers, 2 disagreements of more than 5% between them" in overview
 
 
@@ -206,7 +208,7 @@ def test_hostile_claims_are_shown_as_they_are(tmp_path: Path, monkeypatch: pytes
         shown = html.unescape((site / name).read_text())
         for place in ("", "Sec. 1, ", "It is better: ", "Read so: "):
             assert place + HOSTILE in shown, (name, place)
-    assert "<script" not in (site / "audit.html").read_text()
+    assert (site / "audit.html").read_text().count("<script") == 1
 
 
 def test_every_paper_has_a_mark_of_its_own() -> None:

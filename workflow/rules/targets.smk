@@ -1,4 +1,4 @@
-# Parts of the whole that can be asked for by name: `snakemake --cores all encoders`.
+# Parts of the whole that can be asked for by name: `snakemake --cores all encoders`, `.. ssa-gan`, `.. ssa-gan-table2`.
 
 
 rule data:
@@ -19,3 +19,25 @@ rule checkpoints:
 rule page:
     input:
         targets("report"),
+
+
+for paper in config["papers"]:
+    shown = [
+        node
+        for node in planned.values()
+        if node.kind in ("table", "figure") and node.spec["paper"] == paper
+    ]
+
+    rule:
+        name:
+            paper
+        input:
+            [node.record for node in shown],
+
+    for node in shown:
+
+        rule:
+            name:
+                node.name
+            input:
+                node.record,

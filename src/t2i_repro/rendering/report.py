@@ -1,7 +1,8 @@
 """Verb `report`: one static site that opens from disk, with every table, figure, run and record.
 
-``index.html`` (papers x tables), ``paper-<id>.html``, ``audit.html``, ``runs.html``, ``run-<run>.html``,
-``style.css``, ``files/`` (what a reader may take away), ``pictures/`` and ``records/``. Needs no torch.
+``index.html`` (papers x tables), ``paper-<id>.html``, ``numbers.html`` (every cell), ``audit.html``,
+``divergences.html``, ``runs.html``, ``run-<run>.html``, ``style.css``, ``page.js``, ``files/`` (what a reader may take
+away), ``pictures/`` and ``records/``. Needs no torch.
 """
 
 import shutil
@@ -9,14 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from t2i_repro.audit.whole import Audit, audit
+from t2i_repro.rendering.divergences import Entry, read_divergences
 from t2i_repro.rendering.dots import dot_plot, key_marks
 from t2i_repro.rendering.formats import as_html
+from t2i_repro.rendering.overview import gaps, natural, numbers, obstacles, state
 from t2i_repro.rendering.pages import TEMPLATES, environment
 from t2i_repro.rendering.provenance import Library, duration
 from t2i_repro.rendering.runs import RunPage, run_page
-from t2i_repro.rendering.shown import FigureShown, TableShown, read_figure, read_table
+from t2i_repro.rendering.shown import (
+    FigureMissing,
+    FigureShown,
+    TableShown,
+    figure_name,
+    read_figure,
+    read_table,
+)
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import Build, code_version
+
+RUNS = ("train", "import-run", "import-samples")  # kinds that have a page of their own
 
 
 def run(node: Node, out: Path, build: Build) -> None:
@@ -54,36 +66,53 @@ class Site:
         self.folder = folder
         self.library = Library()
         self.tables: dict[str, list[TableShown]] = {paper: [] for paper in node.spec["papers"]}
-        self.figures: dict[str, list[FigureShown]] = {paper: [] for paper in node.spec["papers"]}
+        self.figures: dict[str, list[FigureShown | FigureMissing]] = {paper: [] for paper in node.spec["papers"]}
+        self.divergences: list[Entry] = read_divergences(node.spec["divergences"])
         for role, given in node.inputs.items():
             paper = role.split("/")[0]
             if given.kind == "table":
                 self.tables[paper].append(read_table(given, node.scale))
             elif given.kind == "figure":
                 self.figures[paper].append(read_figure(given, node.scale))
+        for role, spec in node.spec["not_built"].items():
+            paper, figure = role.split("/")
+            self.figures[paper].append(FigureMissing(figure_name(figure), role.replace("/", "-"), spec))
+        for figures in self.figures.values():
+            figures.sort(key=lambda shown: natural(shown.anchor))
 
     def write(self) -> dict[str, int]:
         """Write every page. Returns counts, for the record."""
         runs = self.run_pages()
         links = {score["digest"]: f"{page.file}#score-{score['digest']}" for page in runs for score in page.scores}
-        shutil.copyfile(TEMPLATES / "style.css", self.folder / "style.css")
+        for name in ("style.css", "page.js"):
+            shutil.copyfile(TEMPLATES / name, self.folder / name)
         self.copy_files()
         found = self.audit()
         for paper in self.node.spec["papers"]:
             rendered = [(table, as_html(table.content, links)) for table in self.tables[paper]]
-            judged = {"claims": found.claims[paper], "counts": found.counts(paper)}
-            self.page(f"paper-{paper}.html", "paper.html", paper=self.papers()[paper], tables=rendered, **judged)
+            about = list(filter(None, (section.about(paper) for section in self.divergences)))
+            told = {"paper": self.papers()[paper], "tables": rendered, "audit": found.of(paper), "about": about}
+            self.page(f"paper-{paper}.html", "paper.html", **told)
         self.audit_page(found)
+        self.page("numbers.html", "numbers.html", numbers=numbers(self.tables), links=links)
+        self.page("divergences.html", "divergences.html", sections=self.divergences)
         for page in runs:
             self.page(page.file, "run.html", run=page, duration=duration, used_in=self.used_in(page))
         self.page("runs.html", "runs.html", runs=runs, duration=duration)
-        total = sum(item.record["wall_seconds"] for item in self.library.known.values() if item.record)
-        self.page("index.html", "index.html", papers=self.papers(), runs=runs, total=duration(total), audit=found)
+        self.overview(found, runs)
         self.copy_records()
         tables = [table for shown in self.tables.values() for table in shown]
-        figures = [figure for shown in self.figures.values() for figure in shown]
+        figures = [figure for shown in self.figures.values() for figure in shown if not figure.reason]
         claims = sum(len(judged) for judged in found.claims.values())
         return {"tables": len(tables), "figures": len(figures), "runs": len(runs), "claims": claims}
+
+    def overview(self, found: Audit, runs: list[RunPage]) -> None:
+        """What there is of all papers, at a glance and in lists."""
+        total = sum(item.record["wall_seconds"] for item in self.library.known.values() if item.record)
+        shown = {"papers": self.papers(), "runs": runs, "total": duration(total), "audit": found, "state": state}
+        names = sorted({table.name for given in self.tables.values() for table in given}, key=natural)
+        why = {"gaps": gaps(self.tables), "obstacles": obstacles(self.tables)}
+        self.page("index.html", "index.html", names=names, **shown, **why)
 
     def audit(self) -> Audit:
         """The audit of every paper of the registry, on the tables shown."""
@@ -120,37 +149,43 @@ class Site:
         }
 
     def run_pages(self) -> list[RunPage]:
-        """One page per training, with the samples and the scores that belong to it."""
-        samples = {
-            self.library.get(given.path).inputs["run"]["path"]: given.path
-            for given in self.node.inputs.values()
-            if given.kind == "sample"
-        }
-        scores: dict[str, dict[str, Any]] = {}
+        """One page per training or import, with the samples and the scores that belong to it."""
+        samples: dict[str, str] = {}
+        for given in self.node.inputs.values():
+            record = self.library.get(given.path).record
+            if given.kind == "sample" and record:
+                samples[record["inputs"]["run"]["path"]] = given.path
+        scores: dict[str, dict[str, dict[str, Any]]] = {}
         for shown in self.tables.values():
-            for table in shown:
-                scores |= {score["digest"]: score for score in table.scores()}
+            for score in (score for table in shown for score in table.scores()):
+                scores.setdefault(self.owner(score), {})[score["digest"]] = score
         return [
             run_page(
                 self.library,
                 given.path,
-                samples.get(given.path),
-                [score for score in scores.values() if score["run"] and score["run"]["path"] == given.path],
+                given.path if given.kind == "import-samples" else samples.get(given.path),
+                list(scores.get(given.path, {}).values()),
                 self.folder,
             )
             for given in self.node.inputs.values()
-            if given.kind == "train"
+            if given.kind in RUNS
         ]
+
+    def owner(self, score: dict[str, Any]) -> str:
+        """Folder of the run, or of the images of others, that a score is of; empty where it is of data alone."""
+        if score["run"]:
+            return str(score["run"]["path"])
+        return next((str(item.path) for item in self.library.chain(score["path"]) if item.kind == "import-samples"), "")
 
     def used_in(self, page: RunPage) -> list[tuple[str, str]]:
         """(address, name) of every table and figure that shows a run."""
         found = []
         for paper in self.papers().values():
             for table in paper["tables"]:
-                if any(score["run"] and score["run"]["path"] == page.path for score in table.scores()):
+                if any(self.owner(score) == page.path for score in table.scores()):
                     found.append((f"paper-{paper['id']}.html#{table.anchor}", f"{paper['id']}, {table.name}"))
             for figure in paper["figures"]:
-                if page.path in figure.inputs:
+                if isinstance(figure, FigureShown) and page.path in figure.inputs:
                     found.append((f"paper-{paper['id']}.html#{figure.anchor}", f"{paper['id']}, {figure.name}"))
         return found
 
@@ -161,7 +196,7 @@ class Site:
     def copy_files(self) -> None:
         """Tables and figures to take away, under the names a reader would give them."""
         shown: list[TableShown | FigureShown] = [table for given in self.tables.values() for table in given]
-        shown += [figure for given in self.figures.values() for figure in given]
+        shown += [figure for given in self.figures.values() for figure in given if isinstance(figure, FigureShown)]
         (self.folder / "files").mkdir()
         for item in shown:
             for name, source in item.files().items():
@@ -191,7 +226,7 @@ class Site:
             "comparable": self.comparable(),
             "nav": [("index.html", "Overview")]
             + [(f"paper-{paper}.html", paper) for paper in self.node.spec["papers"]]
-            + [("audit.html", "Audit"), ("runs.html", "Runs")],
+            + [("numbers.html", "Numbers"), ("audit.html", "Audit"), ("runs.html", "Runs")],
             "code": code_version(),
             # the folder's place is a machine's, not the result's: it is in no spec
             "given": " data_root=FOLDER" if self.node.spec["data_label"] == "real data" else "",

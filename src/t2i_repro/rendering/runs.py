@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from t2i_repro.rendering.charts import line_chart, read_curves
 from t2i_repro.rendering.provenance import Artefact, Library, flat
+from t2i_repro.spec.node import VERBS
 
 PICTURES = 12  # samples shown with their captions
 GRIDS = 4  # grids shown of the course of training
@@ -24,6 +26,7 @@ class RunPage:
     path: str
     file: str
     name: str
+    verb: str
     artefact: Artefact
     configuration: list[tuple[str, str]]
     facts: list[tuple[str, str]]
@@ -50,6 +53,7 @@ def run_page(library: Library, path: str, sample: str | None, scores: list[dict[
         path=path,
         file=f"run-{artefact.key}.html",
         name=artefact.name,
+        verb=VERBS.get(artefact.kind, artefact.kind),
         artefact=artefact,
         configuration=flat(artefact.record["spec"]),
         facts=flat(artefact.record["facts"]) if artefact.record["facts"] else [],
@@ -69,15 +73,23 @@ def copy_samples(sample: Path, site: Path) -> tuple[list[tuple[str, str]], int, 
     target.mkdir(parents=True)
     images = np.load(sample / "images.npy", mmap_mode="r")
     shown: list[tuple[str, str]] = []
-    with (sample / "captions.csv").open(newline="", encoding="utf-8") as file:
-        for row, image in zip(csv.DictReader(file), images[:PICTURES], strict=False):
-            name = f"{len(shown):02}.png"
-            Image.fromarray(np.asarray(image)).save(target / name)
-            shown.append((f"pictures/{sample.name}/{name}", row["caption"]))
+    for caption, image in zip(read_captions(sample), images[:PICTURES], strict=False):
+        name = f"{len(shown):02}.png"
+        Image.fromarray(np.asarray(image)).save(target / name, optimize=True)
+        shown.append((f"pictures/{sample.name}/{name}", caption))
     preview = sample / "preview.png"
     if preview.exists():
         shutil.copyfile(preview, target / "preview.png")
     return shown, images.shape[1], f"pictures/{sample.name}/preview.png" if preview.exists() else None
+
+
+def read_captions(sample: Path) -> list[str]:
+    """Captions of the pictures shown; images of others may come without."""
+    path = sample / "captions.csv"
+    if not path.exists():
+        return ["(caption not known)"] * PICTURES
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row["caption"] for row in islice(csv.DictReader(file), PICTURES)]
 
 
 def copy_grids(run: Path, site: Path) -> list[tuple[str, str]]:

@@ -12,12 +12,14 @@ from t2i_repro.spec.record import read_record
 
 @dataclass(frozen=True)
 class Shown:
-    """What tables and figures share. ``target``: the file Snakemake builds; ``inputs``: folders it was made from."""
+    """What tables and figures share. ``target``: the name Snakemake builds it by; ``inputs``: folders it was made
+    from."""
 
     path: Path
     name: str
     anchor: str
     record: dict[str, Any]
+    reason = None  # it was built
 
     @property
     def key(self) -> str:
@@ -25,7 +27,7 @@ class Shown:
 
     @property
     def target(self) -> str:
-        return f"{self.path.as_posix()}/record.json"
+        return str(self.record["name"])
 
     @property
     def spec_file(self) -> str:
@@ -69,8 +71,26 @@ class FigureShown(Shown):
     width: int
     height: int
 
+    @property
+    def kinds(self) -> list[str]:
+        """Suffixes of the files there are of it."""
+        return [suffix for suffix in ("png", "pdf", "svg") if (self.path / f"figure.{suffix}").is_file()]
+
     def files(self) -> dict[str, Path]:
-        return {f"{self.anchor}.{suffix}": self.path / f"figure.{suffix}" for suffix in ("png", "pdf")}
+        return {f"{self.anchor}.{suffix}": self.path / f"figure.{suffix}" for suffix in self.kinds}
+
+
+@dataclass(frozen=True)
+class FigureMissing:
+    """A figure that could not be built, and why."""
+
+    name: str
+    anchor: str
+    spec: dict[str, str]
+
+    @property
+    def reason(self) -> str:
+        return self.spec["reason"]
 
 
 def read_table(given: Input, scale: str) -> TableShown:
@@ -88,8 +108,14 @@ def read_figure(given: Input, scale: str) -> FigureShown:
     spec = record["spec"]
     with Image.open(Path(given.path) / "figure.png") as image:
         width, height = image.size
-    name, anchor = f"Figure {spec['figure'].removeprefix('fig')}", f"{spec['paper']}-{spec['figure']}"
+    name, anchor = figure_name(spec["figure"]), f"{spec['paper']}-{spec['figure']}"
     return FigureShown(Path(given.path), name, anchor, record, content, spec, width, height)
+
+
+def figure_name(figure: str) -> str:
+    """`Figure 5` from `fig5`; without a number in print, in words: `Own sentences` from `fig-own-sentences`."""
+    number = figure.removeprefix("fig").removeprefix("-")
+    return f"Figure {number}" if number[:1].isdigit() else number.replace("-", " ").capitalize()
 
 
 def read_parts(given: Input, name: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -25,9 +25,9 @@ REVISIONS = {
     "embed": 2,
     "judge": 1,
     "score": 2,
-    "table": 1,
+    "table": 2,
     "figure": 2,
-    "report": 1,
+    "report": 2,
     "store": 1,
 }
 

@@ -191,7 +191,9 @@ class Planner:
                 else:  # no node: the page says why
                     told = {"where": figure["where"], "caption": figure["caption"], "reason": reason}
                     not_built[f"{paper}/{figure_id}"] = told
-        behind = [node for node in self.nodes.values() if node.kind in ("train", "sample")]
+        kinds = ("train", "sample", "import-run", "import-samples")
+        # Runs are shown as they ended.
+        behind = [node for node in self.nodes.values() if node.kind in kinds and "snapshot" not in node.spec]
         shown |= {f"{node.kind}/{node.name}": node for node in behind}
         papers = {
             paper: {key: self.registry[paper][key] for key in ("title", "authors", "source")}

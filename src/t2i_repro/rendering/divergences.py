@@ -1,0 +1,89 @@
+"""`docs/divergences.md` on the page: its sections as HTML, and which of them are about a paper."""
+
+import re
+from dataclasses import dataclass, field
+
+from markupsafe import Markup, escape
+
+INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<strong>.+?)\*\*|\*(?P<em>[^*\s](?:[^*]*[^*\s])?)\*")
+
+
+@dataclass
+class Entry:
+    """A heading, its anchor, and the text below it. ``entries``: those of the headings one level down."""
+
+    title: str
+    anchor: str
+    lines: list[str] = field(default_factory=list)
+    entries: list["Entry"] = field(default_factory=list)
+
+    @property
+    def html(self) -> Markup:
+        return blocks(self.lines)
+
+    def about(self, paper: str) -> "Entry | None":
+        """What of it is about a paper, by its headings; None where nothing is."""
+        if names(self.title, paper):
+            return self
+        kept = [entry for entry in self.entries if names(entry.title, paper)]
+        return Entry(self.title, self.anchor, [], kept) if kept else None
+
+
+def read_divergences(text: str) -> list[Entry]:
+    """Sections (``##``) with their entries (``###``). Text before the first section is left out."""
+    sections: list[Entry] = []
+    for line in text.splitlines():
+        if line.startswith("## "):
+            sections.append(Entry(line[3:].strip(), slug(line[3:])))
+        elif line.startswith("### ") and sections:
+            title = line[4:].strip()
+            sections[-1].entries.append(Entry(title, f"{sections[-1].anchor}-{slug(title)}"))
+        elif sections:
+            (sections[-1].entries or sections)[-1].lines.append(line)
+    return sections
+
+
+def slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def names(title: str, paper: str) -> bool:
+    """Whether a heading names a paper: `SSA-GAN` and `DAMSM (AttnGAN; appendix of SSA-GAN)` name ssa-gan."""
+    return re.search(rf"(?<![\w-]){re.escape(paper)}(?![\w-])", title, re.IGNORECASE) is not None
+
+
+def blocks(lines: list[str]) -> Markup:
+    """Paragraphs and flat lists, the Markdown that the document uses; everything else is text."""
+    items: list[tuple[bool, str]] = []
+    fresh = True
+    for line in lines:
+        if not line.strip():
+            fresh = True
+        elif line.startswith("- "):
+            items.append((True, line[2:].strip()))
+            fresh = False
+        elif fresh:
+            items.append((False, line.strip()))
+            fresh = False
+        else:
+            listed, text = items[-1]
+            items[-1] = (listed, f"{text} {line.strip()}")
+    html, in_list = Markup(""), False
+    for listed, text in items:
+        if listed != in_list:
+            html += Markup("<ul>\n" if listed else "</ul>\n")
+            in_list = listed
+        html += Markup("<li>{}</li>\n" if listed else "<p>{}</p>\n").format(inline(text))
+    return html + Markup("</ul>\n" if in_list else "")
+
+
+def inline(text: str) -> Markup:
+    """Code, bold and emphasis."""
+    html, end = Markup(""), 0
+    for found in INLINE.finditer(text):
+        html += escape(text[end : found.start()])
+        tag = found.lastgroup
+        inner = found[found.lastgroup or 0]
+        html += Markup(f"<{tag}>{{}}</{tag}>").format(inner if tag == "code" else inline(inner))
+        end = found.end()
+    return html + escape(text[end:])
