@@ -5,9 +5,7 @@ Writes ``pooled.npy`` float32 [N, d]; ``origin.npy`` int64 [N, 3], the image, ca
 """
 
 import hashlib
-from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -17,6 +15,7 @@ from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.images import Images, indices_of, open_images
 from t2i_repro.metrics.networks import Network, open_network
+from t2i_repro.metrics.rows import FloatRows, float_rows
 from t2i_repro.spec.digest import digest
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import Build, atomic_write
@@ -53,12 +52,11 @@ def run(node: Node, out: Path, build: Build) -> None:
 def embed_images(node: Node, out: Path, build: Build, network: Network) -> dict[str, object]:
     """``pooled.npy``, ``probabilities.npy`` and ``origin.npy`` of images; returns the facts about them."""
     images = open_images(build.input("images"), node.inputs["images"].kind, node.spec["split"], node.spec.get("size"))
-    with ExitStack() as files:
-        pooled = files.enter_context(atomic_write(out / "pooled.npy"))
-        probabilities = files.enter_context(atomic_write(out / "probabilities.npy"))
+    file = out / "probabilities.npy"
+    with float_rows(out / "pooled.npy", images.count) as pooled, float_rows(file, images.count) as probabilities:
         dimensions, classes, seen = embed(images, network, pooled, probabilities, node.name)
     if not classes:
-        (out / "probabilities.npy").unlink()
+        file.unlink()
     write_origin(out, images.origin)
     return {
         "data_is_standin": images.data_is_standin,
@@ -67,6 +65,7 @@ def embed_images(node: Node, out: Path, build: Build, network: Network) -> dict[
         "n": images.count,
         "image_size": images.size,
         "reduced": images.reduced,
+        "outside": images.outside,
         "dimensions": dimensions,
         "classes": classes,
         "seen": seen,
@@ -80,22 +79,22 @@ def embed_captions(node: Node, out: Path, build: Build, network: Network) -> dic
     data = Prepared(build.input("images"))
     images = indices_of(data, node.spec["split"])
     captions = np.concatenate([np.array(data.caption_ids(int(image)), dtype=np.int64) for image in images])
-    rows, told = [], hashlib.sha256()
-    for start in tqdm(range(0, len(captions), CAPTIONS), desc=node.name, unit="batch", disable=None):
-        part = captions[start : start + CAPTIONS].tolist()
-        rows.append(network.read(data, part).float().cpu().numpy())
-        for caption in part:
-            told.update(data.caption(caption).encode() + b"\0")
-    pooled = np.concatenate(rows)
-    check_finite({"embedding of caption": pooled}, 0, node.name)
-    with atomic_write(out / "pooled.npy") as file:
-        np.save(file, pooled)
+    told, dimensions = hashlib.sha256(), 0
+    with float_rows(out / "pooled.npy", len(captions)) as pooled:
+        for start in tqdm(range(0, len(captions), CAPTIONS), desc=node.name, unit="batch", disable=None):
+            part = captions[start : start + CAPTIONS].tolist()
+            rows = network.read(data, part).float().cpu().numpy()
+            check_finite({"embedding of caption": rows}, start, node.name)
+            pooled.write(rows)
+            dimensions = rows.shape[1]
+            for caption in part:
+                told.update(data.caption(caption).encode() + b"\0")
     owners = data.caption_image[captions]
     write_origin(out, np.stack([owners, captions, data.class_ids[owners]], axis=1))
     return {
         "data_is_standin": data.raw_is_standin,
-        "n": len(pooled),
-        "dimensions": pooled.shape[1],
+        "n": len(captions),
+        "dimensions": dimensions,
         "has_classes": data.layout != "coco",
         "seen": told.hexdigest(),
     }
@@ -107,10 +106,10 @@ def write_origin(out: Path, origin: np.ndarray) -> None:
 
 
 def embed(
-    images: Images, network: Network, pooled_file: IO[bytes], probabilities_file: IO[bytes], title: str
+    images: Images, network: Network, pooled_rows: FloatRows, probability_rows: FloatRows, title: str
 ) -> tuple[int, int, str]:
-    """Write pooled features [N, d] and probabilities [N, K], float32, as .npy; returns d, K (0: no classes, nothing
-    written) and the SHA-256 of all pixels. Constant memory.
+    """Write pooled features [N, d] and probabilities [N, K]; returns d, K (0: no classes) and the SHA-256 of all
+    pixels. Constant memory.
 
     A row depends on its image alone. Raises ReproError on NaN, and where all images have the same features.
     """
@@ -126,12 +125,9 @@ def embed(
             check_finite({"pooled features of image": pooled, "probabilities of image": probabilities}, start, title)
             if first is None:
                 first, shape = pooled[0], (pooled.shape[1], probabilities.shape[1])
-                for file, columns in zip((pooled_file, probabilities_file), shape, strict=True):
-                    header = {"descr": "<f4", "fortran_order": False, "shape": (images.count, columns)}
-                    np.lib.format.write_array_header_1_0(file, header)
             alike = alike and bool((pooled == first).all())
-            pooled_file.write(pooled.astype("<f4").tobytes())
-            probabilities_file.write(probabilities.astype("<f4").tobytes())
+            pooled_rows.write(pooled)
+            probability_rows.write(probabilities)
             bar.update(len(block))
     if images.count == 0:
         raise ReproError(f"{title}: no image to embed")
