@@ -177,7 +177,8 @@ def test_a_row_that_says_what_it_measures_is_compared_across() -> None:
 
 
 def rendered(**numbers: Any) -> dict[str, Any]:
-    """table.json with rebuilt numbers `row_column=(value, ±)`; text is the reason of an obstacle."""
+    """table.json with rebuilt numbers `row_column=(value, ±)`, intervals of the mean over several seeds (± None: of one
+    run, which tells of no interval); text is the reason of an obstacle."""
     rows = []
     for row in ROWS:
         cells = {}
@@ -186,7 +187,9 @@ def rendered(**numbers: Any) -> dict[str, Any]:
             cell: dict[str, Any] = {"rebuilt": None, "missing": "not run: too dear", "not_comparable": None}
             if given is not None:
                 value, std = given[:2]
-                cell["rebuilt"] = {"value": value, "std": std, "text": f"{value} ± {std}"}
+                interval = None if std is None else {"low": value - std, "high": value + std, "of": "9 seeds"}
+                known = {"interval": interval, "seeds": 1 if std is None else 9, "exact": False}
+                cell["rebuilt"] = {"value": value, "std": std, "text": f"{value} ± {std}", **known}
                 cell["not_comparable"] = given[2] if len(given) > 2 else None
             cells[column] = cell
         rows.append({"id": row, "cells": cells})
@@ -221,7 +224,7 @@ def test_verdicts_on_rebuilt_numbers(check: str, word: str, why: str) -> None:
     verdict = judge(parse(check.replace("@", "table1.")), rebuilt_evidence(PAPER, tables))
     assert (verdict.word, why in " ".join(verdict.reasons)) == (word, True), verdict
     if "fid <" in check and word == "holds":
-        assert verdict.remarks == ("single runs, uncertainty unknown",)
+        assert verdict.remarks == ("single runs: nothing is known of the spread over seeds",)
 
 
 def test_a_claim_is_judged_twice() -> None:

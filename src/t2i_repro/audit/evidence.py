@@ -12,10 +12,11 @@ from t2i_repro.spec.reported import read_cell
 
 @dataclass(frozen=True)
 class Measured:
-    """A cell's number. `low` and `high`: in print, all that rounds to what is printed; rebuilt, value ± uncertainty.
+    """A cell's number. `low` and `high`: in print, all that rounds to what is printed; rebuilt, the 95% interval of the
+    mean over seeds, or of one run's sample (rendering/spread.py).
 
-    `std` is what stands behind ±, `half` half a unit of the last printed digit; `sure` is False for a rebuilt number
-    of unknown uncertainty.
+    `std` is what stands behind ±, `half` half a unit of the last printed digit; `sure` is False for a rebuilt number of
+    a single run, of whose spread over seeds nothing is known.
     """
 
     value: float
@@ -103,6 +104,6 @@ def rebuilt(cell: dict[str, Any]) -> Measured | str:
         return cell["missing"]
     if cell["not_comparable"]:
         return cell["not_comparable"]
-    value, std = found["value"], found["std"]
-    spread = std or 0.0
-    return Measured(value, value - spread, value + spread, found["text"], std, sure=std is not None)
+    value, interval = found["value"], found["interval"]
+    low, high = (value, value) if interval is None else (interval["low"], interval["high"])
+    return Measured(value, low, high, found["text"], found["std"], sure=found["exact"] or found["seeds"] > 1)

@@ -9,7 +9,7 @@ from t2i_repro.audit.grammar import Arithmetic, Call, CellRef, Condition, Logic,
 
 HOLDS, FAILS, CANNOT_TELL = "holds", "fails", "cannot tell"
 WORDS = {True: HOLDS, False: FAILS, None: CANNOT_TELL}
-SINGLE = "single runs, uncertainty unknown"
+SINGLE = "single runs: nothing is known of the spread over seeds"
 
 
 class UnknownNumberError(Exception):
@@ -82,6 +82,7 @@ def related(relation: Relation, evidence: Evidence) -> Verdict:
     remarks = [] if left.sure and right.sure else [SINGLE]
     if truth is None:
         found += ", apart by less than their uncertainty"
+        found += "" if evidence.printed else f" ({extent(left)} and {extent(right)})"
     if truth and isinstance(relation.left, CellRef) and isinstance(relation.right, CellRef):
         remarks += overlap(number(relation.left, evidence), number(relation.right, evidence), relation.source)
     return Verdict(truth, (found,), tuple(remarks))
@@ -122,7 +123,7 @@ def ahead(call: Call, evidence: Evidence) -> Verdict:
     if direction is None:
         raise UnknownNumberError(f"{call.source}: the column does not say which way is better")
     own = measured(ref, evidence)
-    verdicts, remarks = [], []
+    verdicts, remarks, sure = [], [], own.sure
     for peer in evidence.peers(ref):
         try:
             other = measured(peer, evidence)
@@ -130,11 +131,12 @@ def ahead(call: Call, evidence: Evidence) -> Verdict:
             verdicts.append(Verdict(None, (str(reason),)))
             continue
         pair = (own, other) if direction == "higher" else (other, own)
+        sure = sure and other.sure
         truth = above(as_span(pair[0]), as_span(pair[1]), False, evidence.printed)
         behind = f"{call.source}: {own.text}, but {evidence.label(peer)} {other.text}"
         verdicts.append(Verdict(truth, () if truth else (behind,)))
         remarks += overlap(own, other, f"{call.source}, from {evidence.label(peer)}") if truth else []
-    if not own.sure:
+    if not sure:
         remarks.append(SINGLE)
     whole = combine(Logic("and", (), call.source), verdicts)
     return Verdict(whole.truth, whole.reasons or (f"{call.source}: {own.text}",), tuple(remarks))
@@ -232,6 +234,11 @@ def percent(quantity: Quantity) -> bool:
 def told(quantity: Quantity, found: Span, evidence: Evidence) -> str:
     """A cell as it is printed, anything else as computed."""
     return measured(quantity, evidence).text if isinstance(quantity, CellRef) else shown(found)
+
+
+def extent(found: Span) -> str:
+    """`4.41 to 4.55`."""
+    return f"{shown(Span(found.low, found.low, found.low))} to {shown(Span(found.high, found.high, found.high))}"
 
 
 def shown(found: Span, as_percent: bool = False) -> str:

@@ -24,6 +24,7 @@ CSV_COLUMNS = (
         "scale",
     ),
     *("scale_label", "data", "missing", "blank", "note", "source", "provenance"),
+    *("seeds", "sampling_error", "rebuilt_low", "rebuilt_high"),
 )
 
 
@@ -51,6 +52,7 @@ def as_csv(content: dict[str, Any]) -> str:
         for column in content["columns"]:
             cell = row["cells"][column["id"]]
             printed, rebuilt, difference = cell["printed"] or {}, cell["rebuilt"] or {}, cell["difference"] or {}
+            sampling, interval = rebuilt.get("sampling") or {}, rebuilt.get("interval") or {}
             asked = row["own"].get("protocol", column["protocol"])
             bound = "above" if printed.get("bound") else None
             values = [
@@ -60,7 +62,8 @@ def as_csv(content: dict[str, Any]) -> str:
                 *(cell["not_comparable"], rebuilt.get("protocol", asked), rebuilt.get("network")),
                 *(rebuilt.get("n"), rebuilt.get("comparable"), content["scale"], content["scale_label"]),
                 *(content["data_label"], cell["missing"], cell["blank"], row["note"]),
-                *(rebuilt.get("source"), rebuilt.get("provenance")),
+                *(rebuilt.get("source"), rebuilt.get("provenance"), rebuilt.get("seeds"), sampling.get("error")),
+                *(interval.get("low"), interval.get("high")),
             ]
             writer.writerow([csv_text(value) if isinstance(value, str) else value for value in values])
     return lines.getvalue()

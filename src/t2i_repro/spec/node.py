@@ -24,7 +24,7 @@ REVISIONS = {
     "import-run": 1,
     "embed": 2,
     "judge": 1,
-    "score": 2,
+    "score": 3,
     "table": 2,
     "figure": 2,
     "report": 2,
