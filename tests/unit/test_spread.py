@@ -104,9 +104,7 @@ def test_counts_are_exact() -> None:
 
 
 def test_a_cell_says_how_many_seeds_and_rounds_its_difference() -> None:
-    cell = cell_content(
-        20.05, [score(value, seed=seed) for seed, value in enumerate((21.2, 21.6, 22.0))], 2, None, None
-    )
+    cell = cell_content(20.0, [score(value, seed=seed) for seed, value in enumerate((21.2, 21.6, 22.0))], 2, None, None)
     assert cell["rebuilt"]["text"] == "21.6 ± 0.4"
     assert cell["rebuilt"]["label"] == "fid:tf, N = 9, 3 seeds"
     assert (cell["rebuilt"]["seeds"], cell["rebuilt"]["digits"]) == (3, 1)

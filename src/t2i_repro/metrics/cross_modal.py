@@ -122,11 +122,13 @@ def cross_modal_interval(
     groups: int = 20,
     ids: Ids | None = None,
     confidence: float = 0.95,
+    of: str = "cmd",
 ) -> Interval:
-    """Jackknife interval of CMD over the generated images; real images and captions belong to the protocol."""
+    """Jackknife interval of CMD (``of`` itdis: of that part) over the generated images; real images and captions belong
+    to the protocol."""
     r, t = _on_the_sphere(real, REAL), _on_the_sphere(text, TEXT)
     return jackknife_of_moments(
-        lambda given: cross_modal_from_moments(given, r, t, protocol).cmd,
+        lambda given: float(getattr(cross_modal_from_moments(given, r, t, protocol), of)),
         fake,
         groups,
         ids,

@@ -23,11 +23,13 @@ from t2i_repro.metrics.infinity import frechet_infinity
 from t2i_repro.metrics.kernel import kernel_distance
 from t2i_repro.metrics.moments import ROWS, Array
 from t2i_repro.metrics.precision import RPrecision, r_precision
+from t2i_repro.metrics.quantiles import normal_quantile, student_quantile
 from t2i_repro.metrics.recall import retrieval
 from t2i_repro.metrics.semantic import cosines, of_cosines
-from t2i_repro.metrics.uncertainty import Interval, frechet_interval, frechet_noise_floor, hashed_order
+from t2i_repro.metrics.uncertainty import Interval, frechet_interval, frechet_noise_floor, hashed_order, wilson
 
 GROUPS = 20  # of the jackknife; fewer where there are not two samples for each
+CONFIDENCE = 0.95
 FLOORS = 10  # repeats of the noise floor
 
 
@@ -35,8 +37,23 @@ def groups_for(count: int) -> int:
     return min(GROUPS, count // 2)
 
 
+def around(value: float, error: float, method: str, freedom: int | None = None) -> dict[str, Any] | None:
+    """The 95% interval of a value with a standard error, which was estimated with ``freedom`` degrees (None: many)."""
+    if not np.isfinite(error):
+        return None
+    half = error * (normal_quantile(CONFIDENCE) if freedom is None else student_quantile(CONFIDENCE, freedom))
+    ends = {"low": value - half, "high": value + half, "error": float(error)}
+    return {**ends, "method": method, "confidence": CONFIDENCE}
+
+
+def proportion(low: float, high: float) -> dict[str, Any]:
+    """Wilson's interval in per cent, with the standard error it stands for."""
+    error = 100 * (high - low) / 2 / normal_quantile(CONFIDENCE)
+    return {"low": 100 * low, "high": 100 * high, "error": error, "method": "Wilson", "confidence": CONFIDENCE}
+
+
 def score_inception(given: Given, spec: dict[str, Any]) -> Result:
-    """IS: mean and population standard deviation over splits."""
+    """IS: mean and population standard deviation over splits; the standard error of that mean beside it."""
     features: Features = needed(given.features, "features")
     splits = spec["splits"]
     if features.probabilities is None:
@@ -48,7 +65,11 @@ def score_inception(given: Given, spec: dict[str, Any]) -> Result:
         )
     value, std = inception_score(features.probabilities, splits)
     details = {"splits": splits, "split_by": "hash of the sample's index", "classes": features.facts["classes"]}
-    return Result(value, len(features.pooled), std, details)
+    if splits < 2:
+        return Result(value, len(features.pooled), std, details)
+    error = std / np.sqrt(splits - 1)
+    interval = around(value, error, "standard error of the mean over splits", splits - 1)
+    return Result(value, len(features.pooled), std, details, interval)
 
 
 def score_frechet(given: Given, spec: dict[str, Any]) -> Result:
@@ -69,25 +90,19 @@ def score_frechet(given: Given, spec: dict[str, Any]) -> Result:
 
 
 def score_frechet_infinity(given: Given, spec: dict[str, Any]) -> Result:
-    """FID extrapolated to infinitely many samples."""
+    """FID extrapolated to infinitely many samples; its interval is that of the straight line, a lower bound."""
     features, reference = needed(given.features, "features"), needed(given.reference, "reference")
     found = frechet_infinity(features.pooled, reference.pooled, points=spec.get("points", 15))
-    return Result(found.value, len(features.pooled), None, {**asdict(found), "std_over": None})
+    interval = around(found.value, found.error, "residuals of the line", len(found.points) - 2)
+    return Result(found.value, len(features.pooled), None, {**asdict(found), "std_over": None}, interval)
 
 
 def score_kernel(given: Given, spec: dict[str, Any]) -> Result:
     """KID of all pairs with its jackknife standard error."""
     features, reference = needed(given.features, "features"), needed(given.reference, "reference")
     found = kernel_distance(features.pooled, reference.pooled)
-    half = 1.959964 * found.error_of_first
-    interval = {"low": found.value - half, "high": found.value + half, "error": found.error_of_first}
-    return Result(
-        found.value,
-        len(features.pooled),
-        None,
-        {"error_of_both": found.error},
-        {**interval, "method": "delete-one jackknife", "confidence": 0.95},
-    )
+    interval = around(found.value, found.error_of_first, "delete-one jackknife")
+    return Result(found.value, len(features.pooled), None, {"error_of_both": found.error}, interval)
 
 
 def score_r_precision(given: Given, spec: dict[str, Any]) -> Result:
@@ -114,8 +129,7 @@ def score_r_precision(given: Given, spec: dict[str, Any]) -> Result:
         "ties": found.ties,
         "mismatching": "another class" if captions.facts["has_classes"] else "another image",
     }
-    interval = {"low": 100 * found.low, "high": 100 * found.high, "method": "Wilson", "confidence": 0.95}
-    return Result(100 * found.value, found.images, 100 * found.std, details, interval)
+    return Result(100 * found.value, found.images, 100 * found.std, details, proportion(found.low, found.high))
 
 
 def score_retrieval(given: Given, spec: dict[str, Any]) -> Result:
@@ -130,7 +144,10 @@ def score_retrieval(given: Given, spec: dict[str, Any]) -> Result:
     share = (found.image_to_text if spec["direction"] == "image-to-text" else found.text_to_image)[spec["k"]]
     details = {"images": found.images, "captions": found.captions, "ties": found.ties, "k": spec["k"]}
     short = [f"{there} images of {asked}"] if there < asked else []
-    return Result(100 * share, found.images, None, {**details, "direction": spec["direction"]}, shortfalls=short)
+    asked_of = found.images if spec["direction"] == "image-to-text" else found.captions
+    interval = proportion(*wilson(round(share * asked_of), asked_of))
+    details["direction"] = spec["direction"]
+    return Result(100 * share, found.images, None, details, interval, shortfalls=short)
 
 
 def score_ms_ssim(given: Given, spec: dict[str, Any]) -> Result:
@@ -152,8 +169,15 @@ def score_ms_ssim(given: Given, spec: dict[str, Any]) -> Result:
         "deviation": found.std,
     }
     details |= {"by_class": {str(label): value for label, value in found.by_class.items()}, "std_over": over}
-    value = found.std if spec["value"] == "deviation" else found.mean
-    return Result(value, images.count, None, details)
+    # Of independent classes, or pairs (which share images: a lower bound).
+    free = (len(found.by_class) or found.pairs) - 1
+    deviation = spec["value"] == "deviation"
+    value = found.std if deviation else found.mean
+    if free < 1:
+        return Result(value, images.count, None, details)
+    error = found.std / np.sqrt(2 * free if deviation else free)
+    interval = around(value, error, f"standard error over {'classes' if found.by_class else 'pairs'}", free)
+    return Result(value, images.count, None, details, interval)
 
 
 class _Rows:
@@ -181,10 +205,8 @@ def score_vs_similarity(given: Given, spec: dict[str, Any]) -> Result:
         joint = [part.astype(np.float64) @ maps[name][:-1] + maps[name][-1] for name, part in rows.items()]
         parts.append(cosines(*joint))
     found = of_cosines(np.concatenate(parts))
-    error = found.std / np.sqrt(found.pairs)
-    interval = {"low": found.mean - 1.959964 * error, "high": found.mean + 1.959964 * error, "error": error}
+    interval = around(found.mean, found.std / np.sqrt(found.pairs), "standard error of the mean")
     details = {"std_over": f"{found.pairs} images", "joint": maps["image"].shape[1]}
-    interval |= {"method": "standard error of the mean", "confidence": 0.95}
     own_judge = ["the ranking network is ours: only its order compares"]
     return Result(found.mean, found.pairs, found.std, details, interval, shortfalls=own_judge)
 
@@ -197,10 +219,10 @@ def score_cross_modal(given: Given, spec: dict[str, Any]) -> Result:
     value = found.cmd if spec["value"] == "cmd" else found.itdis
     details = {key: number for key, number in asdict(found).items() if key != "protocol"}
     details |= {"real": len(real.pooled), "captions": len(text.pooled), "scaling": spec["scaling"]}
-    if spec["value"] != "cmd":
-        return Result(value, len(fake.pooled), None, details)
     count = len(fake.pooled)
-    interval = cross_modal_interval(*arrays, spec["scaling"], groups_for(count))
+    interval = cross_modal_interval(*arrays, spec["scaling"], groups_for(count), of=spec["value"])
+    if spec["value"] != "cmd":
+        return Result(value, count, None, details, told(interval))
     floor = asdict(cross_modal_noise_floor(real.pooled, text.pooled, count, spec["scaling"], FLOORS))
     return Result(value, count, None, details, told(interval), floor)
 
