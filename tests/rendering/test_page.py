@@ -7,14 +7,17 @@ import shutil
 from pathlib import Path
 
 import pytest
-from browser import drive
-from fakes import HOSTILE, Project, divergences
+from browser import check_site, drive
+from fakes import HOSTILE, Project, divergences, metric
 
+from t2i_repro.cli import main
 from t2i_repro.rendering import report
 from t2i_repro.rendering.divergences import inline, names, read_divergences
 from t2i_repro.rendering.overview import natural
 from t2i_repro.rendering.pages import TEMPLATES
+from t2i_repro.rendering.partial import with_what_is_built
 from t2i_repro.rendering.shown import figure_name
+from t2i_repro.spec.plan import Planner
 from t2i_repro.spec.record import building
 
 TABLE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>x</title><link rel="icon" href="data:,">
@@ -207,3 +210,46 @@ def test_divergences_show_text_as_it_was_written() -> None:
 def test_names_and_order() -> None:
     assert [figure_name(given) for given in ("fig5", "fig-own-sentences")] == ["Figure 5", "Own sentences"]
     assert sorted(["fig10", "fig-a", "fig2"], key=natural) == ["fig2", "fig10", "fig-a"]
+
+
+@pytest.fixture
+def planned(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Planner:
+    """The smoke scale of SSA-GAN in an empty project."""
+    shutil.copy(project / "params.yaml", tmp_path)
+    shutil.copytree(project / "papers", tmp_path / "papers")
+    monkeypatch.chdir(tmp_path)
+    return Planner(Path("."), {"papers": ["ssa-gan"], "scale": "smoke"})
+
+
+def test_the_page_shows_what_is_built_so_far(planned: Planner, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["page", "scale=smoke", "papers=[ssa-gan]"]
+    assert main(command) == 0
+    site, table = Path("results/smoke/report"), Path("results/smoke/report/files/ssa-gan-table2.json")
+    for name in ("index.html", "paper-ssa-gan.html"):
+        assert "not run yet" in (site / name).read_text()
+    assert "Not built yet: what it is drawn from is not there." in (site / "paper-ssa-gan.html").read_text()
+    assert "There was no <code>docs/divergences.md</code>" in (site / "divergences.html").read_text()
+    before = json.loads(table.read_text())
+    assert all(cell["rebuilt"] is None for row in before["rows"] for cell in row["cells"].values())
+
+    given = next(node for node in planned.nodes.values() if node.name == "ssa-gan-table2").inputs["id1/fid/0"]
+    score = next(node for node in planned.nodes.values() if node.folder == given.path)
+    Path(score.folder).mkdir(parents=True)
+    (Path(score.folder) / "metric.json").write_text(json.dumps(metric(28.0)))
+    (Path(score.folder) / "record.json").write_text(json.dumps({**score.to_json(), "wall_seconds": 1}))
+    assert main(command) == 0
+    after = {row["id"]: row["cells"] for row in json.loads(table.read_text())["rows"]}
+    assert after["id1"]["fid"]["rebuilt"]["value"] == 28.0
+    assert after["id0"]["fid"]["missing"] == after["id1"]["is"]["missing"] == "not run yet"
+    check_site(site)
+    assert capsys.readouterr().out.count("results/smoke/report/index.html") == 2
+
+
+def test_nothing_is_built_of_a_folder_that_holds_something_else(planned: Planner) -> None:
+    table = next(node for node in planned.nodes.values() if node.name == "ssa-gan-table2")
+    given = table.inputs["id1/fid/0"]
+    Path(given.path).mkdir(parents=True)
+    (Path(given.path) / "record.json").write_text(json.dumps({"digest": "0123456789", "kind": "score"}))
+    assert with_what_is_built(table).inputs == {}
+    (Path(given.path) / "record.json").write_text("{")
+    assert with_what_is_built(table).inputs == {}

@@ -29,6 +29,19 @@ def test_a_dry_run_with_nothing_present_plans_everything(fresh: Copy) -> None:
     assert not (fresh.folder / "results/journal.jsonl").exists()
 
 
+def test_a_paper_a_table_and_a_figure_can_be_asked_for_by_name(fresh: Copy) -> None:
+    done = fresh.snakemake("ssa-gan-table2", "ssa-gan-fig5", "-n", "--quiet", "rules")
+    assert {rule: count for rule, count in counted(done.stdout).items() if rule in ("table", "figure", "report")} == {
+        "table": 1,
+        "figure": 1,
+    }
+    expected = rules_of(fresh.plan().values())
+    done = fresh.snakemake("ssa-gan", "-n", "--quiet", "rules")
+    assert {rule: count for rule, count in counted(done.stdout).items() if rule in ("table", "figure", "report")} == {
+        rule: expected[rule] for rule in ("table", "figure")
+    }
+
+
 @pytest.mark.parametrize(
     ("config", "told"),
     [

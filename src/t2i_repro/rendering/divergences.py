@@ -2,8 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-
-from markupsafe import Markup, escape
+from html import escape
 
 INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<strong>.+?)\*\*|\*(?P<em>[^*\s](?:[^*]*[^*\s])?)\*")
 
@@ -18,7 +17,8 @@ class Entry:
     entries: list["Entry"] = field(default_factory=list)
 
     @property
-    def html(self) -> Markup:
+    def html(self) -> str:
+        """Markup; everything in it is escaped."""
         return blocks(self.lines)
 
     def about(self, paper: str) -> "Entry | None":
@@ -52,7 +52,7 @@ def names(title: str, paper: str) -> bool:
     return re.search(rf"(?<![\w-]){re.escape(paper)}(?![\w-])", title, re.IGNORECASE) is not None
 
 
-def blocks(lines: list[str]) -> Markup:
+def blocks(lines: list[str]) -> str:
     """Paragraphs and flat lists, the Markdown that the document uses; everything else is text."""
     items: list[tuple[bool, str]] = []
     fresh = True
@@ -68,22 +68,21 @@ def blocks(lines: list[str]) -> Markup:
         else:
             listed, text = items[-1]
             items[-1] = (listed, f"{text} {line.strip()}")
-    html, in_list = Markup(""), False
+    html, in_list = "", False
     for listed, text in items:
         if listed != in_list:
-            html += Markup("<ul>\n" if listed else "</ul>\n")
+            html += "<ul>\n" if listed else "</ul>\n"
             in_list = listed
-        html += Markup("<li>{}</li>\n" if listed else "<p>{}</p>\n").format(inline(text))
-    return html + Markup("</ul>\n" if in_list else "")
+        html += f"<li>{inline(text)}</li>\n" if listed else f"<p>{inline(text)}</p>\n"
+    return html + ("</ul>\n" if in_list else "")
 
 
-def inline(text: str) -> Markup:
+def inline(text: str) -> str:
     """Code, bold and emphasis."""
-    html, end = Markup(""), 0
+    html, end = "", 0
     for found in INLINE.finditer(text):
+        tag, inner = found.lastgroup or "", found[found.lastgroup or 0]
         html += escape(text[end : found.start()])
-        tag = found.lastgroup
-        inner = found[found.lastgroup or 0]
-        html += Markup(f"<{tag}>{{}}</{tag}>").format(inner if tag == "code" else inline(inner))
+        html += f"<{tag}>{escape(inner) if tag == 'code' else inline(inner)}</{tag}>"
         end = found.end()
     return html + escape(text[end:])
