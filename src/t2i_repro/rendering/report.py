@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from t2i_repro.audit.whole import Audit, audit
+from t2i_repro.rendering.charts import read_curves
 from t2i_repro.rendering.divergences import Entry, read_divergences
 from t2i_repro.rendering.dots import dot_plot, key_marks
 from t2i_repro.rendering.formats import as_html
@@ -25,6 +26,7 @@ from t2i_repro.rendering.shown import (
     read_figure,
     read_table,
 )
+from t2i_repro.rendering.vector_files import save_disagreements, save_losses
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import Build, code_version
 
@@ -94,6 +96,8 @@ class Site:
             told = {"paper": self.papers()[paper], "tables": rendered, "audit": found.of(paper), "about": about}
             self.page(f"paper-{paper}.html", "paper.html", **told)
         self.audit_page(found)
+        for page in runs:
+            self.save_losses(page)
         self.page("numbers.html", "numbers.html", numbers=numbers(self.tables), links=links)
         self.page("divergences.html", "divergences.html", sections=self.divergences)
         for page in runs:
@@ -130,6 +134,9 @@ class Site:
             if any(paper == given.cell.paper for one in found.compared for given in one.prints)
         ]
         inside = {paper: [one for one in found.contradictions if one.paper == paper] for paper in registry}
+        if found.compared:
+            said = ["What several papers print of the same system, dataset and metric."]
+            save_disagreements(self.folder / "files/between-papers", found.compared, compared, said)
         self.page(
             "audit.html",
             "audit.html",
@@ -140,6 +147,13 @@ class Site:
             key=key_marks(compared),
             plot=dot_plot(found.compared, compared),
         )
+
+    def save_losses(self, page: RunPage) -> None:
+        """The loss curves of a run as files to take away."""
+        if page.charts:
+            labels = f"{page.artefact.key}; {self.node.spec['scale_label']}; {self.node.spec['data_label']}."
+            curves = read_curves(Path(page.path) / "losses.csv")
+            save_losses(self.folder / f"files/losses-{page.artefact.key}", curves, [labels])
 
     def papers(self) -> dict[str, dict[str, Any]]:
         """Papers by id, each with its tables and figures."""

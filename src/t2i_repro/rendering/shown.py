@@ -74,7 +74,12 @@ class FigureShown(Shown):
     @property
     def kinds(self) -> list[str]:
         """Suffixes of the files there are of it."""
-        return [suffix for suffix in ("png", "pdf", "svg") if (self.path / f"figure.{suffix}").is_file()]
+        return [suffix for suffix in ("png", "pdf", "svg", "csv") if (self.path / f"figure.{suffix}").is_file()]
+
+    @property
+    def best(self) -> str:
+        """Suffix of the file that shows it best on a screen: what is drawn in vectors, as vectors."""
+        return str(self.content.get("best", "figure.png")).removeprefix("figure.")
 
     def files(self) -> dict[str, Path]:
         return {f"{self.anchor}.{suffix}": self.path / f"figure.{suffix}" for suffix in self.kinds}
