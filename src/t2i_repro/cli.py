@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
                 "--spec", type=Path, required=name not in ALONE, help="spec file of the artefact, from results/*/specs/"
             )
             verb.add_argument("--out", type=Path, help="folder to build it in; default: its place in results/")
-            if name in ALONE and name in arguments[:1]:
+            if name in ALONE and name in arguments[:1] and arguments[1:2] != ["--spec"]:  # those need no such imports
                 alone = importlib.import_module(ALONE[name])
                 verb.description, verb.formatter_class = alone.__doc__, argparse.RawDescriptionHelpFormatter
                 alone.add_arguments(verb)

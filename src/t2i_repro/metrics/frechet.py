@@ -17,7 +17,6 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lapack
 
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.moments import Array, Float64, Moments, blocks
@@ -44,12 +43,7 @@ def frechet_distance(first: Array, second: Array) -> float:
     varying = _varying(moments[0].scatter, moments[1].scatter)
     covariances = [given.covariance[np.ix_(varying, varying)] for given in moments]
     factors = [
-        partial(
-            _factor_of_samples,
-            features if len(varying) == features.shape[1] else features[:, varying],
-            given.mean[varying],
-            covariance,
-        )
+        partial(_factor_of_samples, features, varying, given.mean[varying], covariance)
         for features, given, covariance in zip((first, second), moments, covariances, strict=True)
     ]
     small = 0 if len(first) <= len(second) else 1
@@ -117,17 +111,17 @@ def _distance(mean1: Float64, covariance1: Float64, mean2: Float64, covariance2:
     return max(value, 0.0)
 
 
-def _factor_of_samples(features: Array, mean: Float64, covariance: Float64) -> Float64:
-    """F with F' F = covariance, at most d rows, as exact as the samples allow."""
-    count, dimensions = features.shape
+def _factor_of_samples(features: Array, columns: npt.NDArray[np.intp], mean: Float64, covariance: Float64) -> Float64:
+    """F with F' F = covariance of ``columns``, at most d rows, as exact as the samples allow."""
+    count, dimensions = len(features), len(columns)
     if count - 1 <= dimensions:
-        return _contrasts(np.asarray(features, dtype=np.float64) - mean) / np.sqrt(count - 1)
+        return _contrasts(np.asarray(features[:, columns], dtype=np.float64) - mean) / np.sqrt(count - 1)
     factor = _cholesky(covariance)
     if factor is not None:
         return factor
     triangle = np.zeros((0, dimensions))
     for block in blocks(features):
-        triangle = np.asarray(np.linalg.qr(np.vstack([triangle, block - mean]), mode="r"))
+        triangle = np.asarray(np.linalg.qr(np.vstack([triangle, block[:, columns] - mean]), mode="r"))
     return triangle / np.sqrt(count - 1)
 
 
@@ -144,6 +138,8 @@ def _cholesky(covariance: Float64) -> Float64 | None:
     """Upper triangular factor, or None where the covariance is singular or nearly so."""
     if not covariance.size:
         return covariance
+    from scipy.linalg import lapack  # a third of the start of any `score`, needed by few
+
     lower, failed = lapack.dpotrf(covariance, lower=1, clean=1)
     if failed or np.diag(lower).min() ** 2 < CONDITION * np.diag(covariance).max():
         return None
@@ -183,6 +179,8 @@ def _trace_of_root(factor: Callable[[], Float64], other: Callable[[], Float64], 
 def _product(rows: Float64, covariance: Float64) -> Float64:
     """The lower triangle of F S F', F = ``rows``; where F is triangular at half the cost of two products."""
     if rows.shape[0] == rows.shape[1] and not np.tril(rows, -1).any():
+        from scipy.linalg import lapack
+
         product, _ = lapack.dsygst(covariance, rows.T, itype=2, lower=1)
         return np.asarray(product)
     return np.asarray(rows @ covariance @ rows.T)
