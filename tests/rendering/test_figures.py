@@ -10,10 +10,13 @@ from fakes import LABELS, build, node
 
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
-from t2i_repro.rendering import painters
-from t2i_repro.rendering.figures import render_figure
+from t2i_repro.rendering import comparisons, painters, variations
+from t2i_repro.rendering.figures import KINDS, render_figure
+from t2i_repro.rendering.pictures import Grid, draw_grid
+from t2i_repro.spec.drawing import INPUTS
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import Build, write_json
+from t2i_repro.spec.schema import schemas
 from t2i_repro.training.text import Caption
 
 CAPTIONS = ["a red bird", "a blue bird with a red wing"]
@@ -23,8 +26,17 @@ VOCABULARY = ["<end>", "a", "bird", "blue", "red", "wing", "with"]
 class FakeRun:
     """Images and masks that tell which caption and noise they are of. Several stages, 2 px and up."""
 
-    def __init__(self, noise: int = 3, masks: int = 2, stages: int = 1, reads_any_word: bool = False) -> None:
-        self.noise, self.masks, self.count = noise, masks, stages
+    def __init__(
+        self,
+        noise: int = 3,
+        masks: int = 2,
+        stages: int = 1,
+        reads_any_word: bool = False,
+        ink: int = 0,
+        z: int | None = None,
+    ) -> None:
+        self.noise, self.masks, self.count, self.ink = noise, masks, stages, ink
+        self.z = noise if z is None else z
         self.spec = {"words": 4, "seed": 0}
         self.text = SimpleNamespace(reads_any_word=reads_any_word)
         self.seen: list[Caption] = []
@@ -37,7 +49,7 @@ class FakeRun:
         assert noise.shape == (len(captions), self.noise)
         self.seen += captions
         self.noises += list(noise)
-        sums = [int(caption.tokens.sum()) for caption in captions]
+        sums = [self.ink + int(caption.tokens.sum()) for caption in captions]
         return [
             np.stack([np.full((2 << stage, 2 << stage, 3), total, dtype=np.uint8) for total in sums])
             for stage in range(self.count)
@@ -47,6 +59,10 @@ class FakeRun:
         firsts = torch.tensor([float(caption.tokens[0]) for caption in captions]).reshape(-1, 1, 1, 1)
         levels = [firsts.expand(-1, 1, 2**level, 2**level) for level in range(self.masks)]
         return self.generate(captions, noise), levels
+
+    def between(self, first: Caption, last: Caption, weights: list[float], noise: np.ndarray) -> np.ndarray:
+        self.noises.append(noise)
+        return np.stack([np.full((2, 2, 3), round(100 * weight), dtype=np.uint8) for weight in weights])
 
 
 def write_captions(folder: Path) -> None:
@@ -103,6 +119,20 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     return Studio(tmp_path, monkeypatch)
 
 
+@pytest.fixture
+def grids(monkeypatch: pytest.MonkeyPatch) -> list[Grid]:
+    """What is laid out, in order."""
+    laid: list[Grid] = []
+
+    def draw(grid: Grid, out: Path) -> None:
+        laid.append(grid)
+        draw_grid(grid, out)
+
+    for module in (comparisons, variations):
+        monkeypatch.setattr(module, "draw_grid", draw)
+    return laid
+
+
 MASKED = {"kind": "mask-maps", "system": "gan", "captions": ["A chartreuse bird with a red wing and a blue wing."]}
 
 
@@ -110,7 +140,7 @@ def test_words_the_vocabulary_lacks_are_left_out_and_told(studio: Studio) -> Non
     run = FakeRun()
     figure = studio.draw({"gan": run}, **MASKED, test_captions=2)
     assert figure.rows[0]["dropped"] == ["chartreuse", "and"]
-    assert any("Not in this vocabulary" in note and "chartreuse, and" in note for note in figure.notes)
+    assert any("words that are not in the vocabulary" in note for note in figure.notes)
     assert "smoke scale, seconds; stand-in data (procedural); gan-s0-" in figure.notes[0]
     np.testing.assert_array_equal(run.seen[0].tokens, [1, 2, 6, 1])
     assert [row["origin"] for row in figure.rows] == ["paper", "test split", "test split"]
@@ -125,8 +155,123 @@ def test_words_the_vocabulary_lacks_are_left_out_and_told(studio: Studio) -> Non
 def test_a_generator_without_masks_is_refused(studio: Studio) -> None:
     with pytest.raises(ReproError, match="'gan' predicts no masks"):
         studio.draw({"gan": FakeRun(masks=0)}, **MASKED)
+    with pytest.raises(ReproError, match="'gan' predicts no masks"):
+        studio.draw({"gan": FakeRun(masks=0)}, **WORDS, masks=True)
 
 
 def test_an_unknown_kind_is_refused(studio: Studio) -> None:
     with pytest.raises(ReproError, match=r"kind 'hologram'; allowed: .*mask-maps"):
         studio.draw({"gan": FakeRun()}, kind="hologram", system="gan")
+
+
+COMPARED = {
+    "kind": "samples",
+    "systems": [{"label": "A & B", "system": "b"}, {"label": "DALL-E"}, {"label": "AttnGAN", "system": "a"}],
+}
+
+
+def test_all_systems_paint_the_same_captions_with_the_same_noise(studio: Studio, grids: list[Grid]) -> None:
+    runs = {"a": FakeRun(noise=3, ink=100), "b": FakeRun(noise=5, ink=200)}
+    figure = studio.draw(runs, **COMPARED, captions=["a blue wing"], test_captions=3)
+    for one, other in zip(runs["a"].noises, runs["b"].noises, strict=True):
+        np.testing.assert_array_equal(one, other[:3])
+    assert len(np.unique(np.stack(runs["a"].noises), axis=0)) == 4
+    assert [caption.text for caption in runs["a"].seen] == [caption.text for caption in runs["b"].seen]
+    assert [name for name, _ in grids[0].columns] == ["A & B", "AttnGAN"]
+    assert [row.text for row in grids[0].rows] == [row["caption"] for row in figure.rows]
+    for row, caption in zip(grids[0].rows, runs["a"].seen, strict=True):
+        assert [int(picture.pixels[0, 0, 0]) - ink for picture, ink in zip(row.pictures, (200, 100), strict=True)] == [
+            caption.tokens.sum()
+        ] * 2
+    assert "Printed only, no run of ours: DALL-E." in figure.notes
+    assert "DALL-E" not in figure.alt
+
+
+def test_a_system_of_which_there_are_only_images_is_told_of(studio: Studio, grids: list[Grid]) -> None:
+    figure = studio.draw({"a": FakeRun()}, **COMPARED, captions=["a blue wing"])
+    assert [name for name, _ in grids[0].columns] == ["AttnGAN"]
+    assert any("images from outside" in note and "A & B" in note for note in figure.notes)
+
+
+def test_a_sentence_of_unknown_words_is_not_drawn_and_told(studio: Studio) -> None:
+    figure = studio.draw({"gan": FakeRun()}, **{**MASKED, "captions": ["Chartreuse!", "a wing"]})
+    assert [row["caption"] for row in figure.rows] == ["a wing"]
+    assert any("Not drawn" in note and "Chartreuse!" in note for note in figure.notes)
+    with pytest.raises(ReproError, match="no caption to draw"):
+        studio.draw({"gan": FakeRun()}, **{**MASKED, "captions": ["Chartreuse!"]})
+
+
+def test_an_encoder_of_characters_reads_every_word(studio: Studio) -> None:
+    run = FakeRun(reads_any_word=True)
+    figure = studio.draw({"b": run}, **COMPARED, captions=["Chartreuse!", "a chartreuse wing"])
+    assert [row["dropped"] for row in figure.rows] == [[], []]
+    assert [caption.text for caption in run.seen] == ["Chartreuse!", "a chartreuse wing"]
+
+
+def test_stages_stand_side_by_side_small_to_large(studio: Studio, grids: list[Grid]) -> None:
+    systems = [{"label": "I→S→W", "system": "a"}, {"label": "S→W→I", "system": "b"}]
+    runs = {"a": FakeRun(stages=3), "b": FakeRun(stages=3)}
+    figure = studio.draw(runs, kind="stages", systems=systems, captions=["a wing", "a bird"])
+    assert list(grids[0].columns) == [("stage 1", "2 × 2 px"), ("stage 2", "4 × 4 px"), ("stage 3", "8 × 8 px")]
+    assert [(row.text, list(row.small)) for row in grids[0].rows] == [
+        ("a wing", ["I→S→W"]),
+        ("", ["S→W→I"]),
+        ("a bird", ["I→S→W"]),
+        ("", ["S→W→I"]),
+    ]
+    assert [[picture.pixels.shape[0] for picture in row.pictures] for row in grids[0].rows] == [[2, 4, 8]] * 4
+    assert len(figure.rows) == 2
+
+
+WORDS = {"kind": "words", "system": "gan", "groups": [["a red bird", "a blue bird"], ["a wing", "a chartreuse wing"]]}
+
+
+def test_words_change_under_the_same_noises(studio: Studio, grids: list[Grid]) -> None:
+    run = FakeRun()
+    figure = studio.draw({"gan": run}, **WORDS, noises=2, masks=True)
+    noise = np.stack(run.noises).reshape(4, 2, 3)
+    np.testing.assert_array_equal(noise[0], noise[1])
+    np.testing.assert_array_equal(noise[2], noise[3])
+    assert len(np.unique(noise.reshape(-1, 3), axis=0)) == 4
+    assert [list(row.small) for row in grids[0].rows] == [
+        [],
+        ["red → blue"],
+        [],
+        ["(nothing) → chartreuse", "not read: chartreuse"],
+    ]
+    assert list(grids[0].columns) == [(f"noise {number}", name) for number in (1, 2) for name in ("mask", "image")]
+    assert [[picture.pixels.ndim for picture in row.pictures] for row in grids[0].rows] == [[2, 3, 2, 3]] * 4
+    assert [row["caption"] for row in figure.rows] == ["a red bird", "a blue bird", "a wing", "a chartreuse wing"]
+
+
+def test_a_sentence_becomes_another_in_equal_steps(studio: Studio, grids: list[Grid]) -> None:
+    pairs = [["a red bird", "a blue bird"], ["a wing", "a bird"]]
+    run = FakeRun()
+    figure = studio.draw({"gan": run}, kind="interpolation", system="gan", pairs=pairs, steps=5)
+    assert [name for name, _ in grids[0].columns] == ["0%", "25%", "50%", "75%", "100%"]
+    first, second = grids[0].rows
+    assert (first.text, list(first.small)) == ("from: a red bird", ["to: a blue bird"])
+    assert [int(picture.pixels[0, 0, 0]) for picture in first.pictures] == [0, 25, 50, 75, 100]
+    assert len({noise.tobytes() for noise in run.noises}) == 2
+    assert "a wing" in second.text
+    assert "from: a red bird, to: a blue bird" in figure.alt
+
+
+def test_the_noise_grid_has_z_in_columns_and_epsilon_in_rows(studio: Studio, grids: list[Grid]) -> None:
+    run = FakeRun(noise=5, z=3)
+    studio.draw({"gan": run}, kind="noise-grid", system="gan", captions=["a wing"], noises=3)
+    noise = np.stack(run.noises).reshape(3, 3, 5)
+    for place in range(3):
+        np.testing.assert_array_equal(noise[place, :, 3:], noise[place, [0, 0, 0], 3:])  # a row has one epsilon
+        np.testing.assert_array_equal(noise[:, place, :3], noise[[0, 0, 0], place, :3])  # a column has one z
+    assert len(np.unique(noise.reshape(9, 5), axis=0)) == 9
+    assert [list(row.small) for row in grids[0].rows] == [["ε 1"], ["ε 2"], ["ε 3"]]
+    assert [name for name, _ in grids[0].columns] == ["z 1", "z 2", "z 3"]
+    with pytest.raises(ReproError, match="'gan' draws no epsilon"):
+        studio.draw({"gan": FakeRun()}, kind="noise-grid", system="gan", captions=["a wing"])
+
+
+def test_every_kind_of_the_schema_is_planned_and_drawn() -> None:
+    kinds = set(schemas()["paper.yaml"]["$defs"]["figure"]["properties"]["kind"]["enum"])
+    assert kinds == set(KINDS) == set(INPUTS)
+    assert kinds <= set(schemas()["figures.yaml"]["$defs"])

@@ -192,3 +192,22 @@ def test_what_is_painted_does_not_depend_on_its_companions(flow: Flow) -> None:
         for chosen in (slice(0, 5), slice(3, 4))
     )
     assert all(torch.equal(one[3:4], other) for one, other in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize("name", ["hdgan", "hdgan-512", "stage-2"])
+def test_a_run_paints_what_lies_between_two_sentences(flow: Flow, name: str) -> None:
+    run = load_run(flow.folder / f"{name}-awake", flow.folder / "data", flow.folder / "text")
+    draws = Draws(Prepared(flow.folder / "data"), "test", 6, 0)
+    ends = [draws.caption(0), draws.caption(1)]
+    noise = draws.noise(0, run.noise)
+    between = run.between(*ends, [0.0, 0.25, 1.0], noise)
+    np.testing.assert_array_equal(between[[0, 2]], run.generate(ends, np.stack([noise, noise])))
+    assert len(np.unique(between.reshape(3, -1), axis=0)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "noise"), [("hdgan", 12), ("hdgan-512", 12), ("stage-1", 12), ("stage-2", 16), ("gan-int-cls", 8)]
+)
+def test_the_noise_begins_with_z(flow: Flow, name: str, noise: int) -> None:
+    run = load_run(flow.folder / f"{name}-awake", flow.folder / "data", flow.folder / "text")
+    assert (run.z, run.noise) == (SMALL["latent"], noise)

@@ -9,14 +9,21 @@ from dataclasses import asdict
 from pathlib import Path
 
 from t2i_repro.errors import ReproError
+from t2i_repro.rendering.comparisons import samples, stages
 from t2i_repro.rendering.mask_maps import mask_maps
 from t2i_repro.rendering.told import Told
+from t2i_repro.rendering.variations import interpolation, noise_grid, words
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import Build, write_json
 
 # kind -> (node, folder to write into, build) -> what to say of it
 KINDS: dict[str, Callable[[Node, Path, Build], Told]] = {
+    "samples": samples,
+    "stages": stages,
     "mask-maps": mask_maps,
+    "words": words,
+    "interpolation": interpolation,
+    "noise-grid": noise_grid,
 }
 
 

@@ -27,6 +27,7 @@ def mask_maps(node: Node, out: Path, build: Build) -> Told:
         Row(
             sentence.text,
             [Picture(images[index]), *(Picture(level[index], extremes(level[index])) for level in levels)],
+            cast.unread(sentence),
         )
         for index, sentence in enumerate(sentences)
     ]

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
-from t2i_repro.rendering.told import shortened
 from t2i_repro.sampling.generator import load_run
 from t2i_repro.spec.digest import derive_seed
 from t2i_repro.spec.node import Node
@@ -111,15 +110,17 @@ class Cast:
             )
         return found
 
+    def unread(self, sentence: Sentence) -> list[str]:
+        """The small line beneath a sentence that loses words, if it does."""
+        dropped = self.dropped(sentence)
+        return [f"not read: {', '.join(dropped)}"] if dropped else []
+
     def notes(self, wanted: Sequence[str]) -> list[str]:
-        """One note for each sentence of the paper that lost words, or all of them."""
-        notes = []
-        for text in dict.fromkeys(wanted):
-            dropped = self.dropped(Sentence(text))
-            if not self.can_read(Sentence(text)):
-                notes.append(f"No word of “{shortened(text)}” is in this vocabulary: not drawn.")
-            elif dropped:
-                notes.append(f"Not in this vocabulary, left out of “{shortened(text)}”: {', '.join(dropped)}.")
+        """Notes on sentences of the paper that lose words, or all of them."""
+        whole = [text for text in dict.fromkeys(wanted) if not self.can_read(Sentence(text))]
+        notes = [f"Not drawn, since no word of it is in the vocabulary of these data: “{text}”" for text in whole]
+        if any(self.dropped(Sentence(text)) for text in wanted if text not in whole):
+            notes.append("Not read: words that are not in the vocabulary of these data.")
         return notes
 
     def told(self, sentence: Sentence) -> dict[str, object]:

@@ -19,6 +19,7 @@ from PIL import ImageFont
 # below 6.5 pt there.
 WIDEST, NARROWEST = 7.0, 3.4
 LARGEST, SMALLEST = 1.25, 0.8  # side of a picture with the space beside it
+TALL = 8.0  # of all rows where captions are short; more than 10 rows take more
 TEXT = 1.5  # least width of the column of captions
 SPACE = 0.05
 DPI = 200
@@ -38,12 +39,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """A caption and its pictures, one for each column. ``small``: a line beneath the caption; ``apart``: set off from
+    """A caption and its pictures, one for each column. ``small``: lines beneath the caption; ``apart``: set off from
     the row above."""
 
     text: str
     pictures: Sequence[Picture]
-    small: str = ""
+    small: Sequence[str] = ()
     apart: bool = False
 
 
@@ -71,28 +72,24 @@ class Layout:
         return self.text > 0
 
 
-def lay_out(columns: int) -> Layout:
+def lay_out(columns: int, rows: int) -> Layout:
     """Pictures as large as fit, captions at their left if they stay large enough. Long rows are broken evenly."""
-    side = min(LARGEST, (WIDEST - TEXT) / columns)
+    largest = min(LARGEST, max(SMALLEST, TALL / rows))
+    side = min(largest, (WIDEST - TEXT) / columns)
     if side >= SMALLEST:
         width = max(NARROWEST, TEXT + columns * side)
         return Layout(width, side, width - columns * side, columns)
     lines = -(-columns // int(WIDEST / SMALLEST))
     across = -(-columns // lines)
-    side = min(LARGEST, WIDEST / across)
+    side = min(largest, WIDEST / across)
     return Layout(max(NARROWEST, across * side), side, 0.0, across)
 
 
 def draw_grid(grid: Grid, out: Path) -> None:
     """Write ``figure.png`` and ``figure.pdf``: vector text and unsmoothed pictures, the same bytes every time."""
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font it leaves out
-    style = {
-        "pdf.fonttype": 42,  # the PDF's text can be searched
-        "font.family": "serif",
-        "font.serif": [FACE],
-        "image.composite_image": False,
-    }
-    with rc_context(style):
+    # In the PDF text can be searched, and each picture is one of its own.
+    with rc_context({"pdf.fonttype": 42, "image.composite_image": False, "font.family": "serif", "font.serif": [FACE]}):
         figure = Drawing(grid).draw()
         figure.savefig(out / "figure.png", dpi=DPI, metadata={"Software": None})
         figure.savefig(out / "figure.pdf", dpi=DPI, metadata={"CreationDate": None})
@@ -102,7 +99,7 @@ class Drawing:
     """One grid on its way to paper; lengths in inches from the upper left corner."""
 
     def __init__(self, grid: Grid) -> None:
-        self.grid, self.layout = grid, lay_out(len(grid.columns))
+        self.grid, self.layout = grid, lay_out(len(grid.columns), len(grid.rows))
         self.bottom = 0.0
         self.axes: Axes
 
@@ -152,8 +149,8 @@ class Drawing:
         layout, start = self.layout, top
         width = (layout.text if layout.beside else layout.width) - 2 * SPACE
         told = self.text(SPACE, top + SPACE / 2, row.text, width, "text")
-        if row.small:
-            told = self.text(SPACE, told, row.small, width, "small", color=GREY)
+        for line in row.small:
+            told = self.text(SPACE, told, line, width, "small", color=GREY)
         top = start if layout.beside else told + SPACE / 2
         for first in range(0, len(row.pictures), layout.across):
             chunk = slice(first, first + layout.across)
@@ -228,8 +225,8 @@ def wrap(text: str, width: float) -> list[str]:
 
 
 def length(text: str) -> float:
-    """Width of a line in ems."""
-    return font().getlength(text) / 100
+    """Width of a line in ems, with a little to spare: small letters are set on whole pixels."""
+    return 1.04 * font().getlength(text) / 100
 
 
 def stretch(mask: npt.NDArray[Any]) -> dict[str, Any]:

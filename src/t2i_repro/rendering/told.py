@@ -1,6 +1,5 @@
 """What is said of a figure, beside the picture itself."""
 
-import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +9,12 @@ from t2i_repro.spec.node import Node
 @dataclass(frozen=True)
 class Told:
     """``alt``: the figure in words, for those who do not see it. ``notes``: sentences below it, the first from
-    `heading`. ``rows``: what each row shows, for machines."""
+    `heading`. ``rows``: what each row shows, for machines. ``best``: the file that shows it best on a screen."""
 
     alt: str
     notes: list[str]
     rows: list[dict[str, Any]] = field(default_factory=list)
+    best: str = "figure.png"
 
 
 def heading(node: Node) -> str:
@@ -33,8 +33,3 @@ def registry_notes(node: Node) -> list[str]:
     if absent:
         notes.append(f"Printed only, no run of ours: {', '.join(absent)}.")
     return notes
-
-
-def shortened(text: str, length: int = 40) -> str:
-    """The first words of a text."""
-    return textwrap.shorten(text, length, placeholder=" …")

@@ -17,9 +17,9 @@ from t2i_repro.spec.record import read_record
 from t2i_repro.training.checkpoint import weights_file
 from t2i_repro.training.encoders import load_weights
 from t2i_repro.training.environment import pick_device
-from t2i_repro.training.painting import paint
-from t2i_repro.training.preview import to_uint8
-from t2i_repro.training.text import Caption, TextSide
+from t2i_repro.training.painting import Painting, paint, paint_text, z_length
+from t2i_repro.training.preview import evaluating, to_uint8
+from t2i_repro.training.text import Caption, Text, TextSide
 from t2i_repro.training.text_sides import load_text
 
 
@@ -38,6 +38,11 @@ class Run:
         return int(self.generator.noise)  # type: ignore[arg-type]
 
     @property
+    def z(self) -> int:
+        """How many entries of the noise are z; those after them are epsilon of conditioning augmentation."""
+        return z_length(self.generator)
+
+    @property
     def image_size(self) -> int:
         return int(self.spec["image_size"])
 
@@ -51,17 +56,34 @@ class Run:
 
     def stages(self, captions: Sequence[Caption], noise: npt.NDArray[np.float32]) -> list[npt.NDArray[np.uint8]]:
         """The images of every stage or side output, small to large; the last are those of ``generate``."""
-        painting = paint(self.generator, self.text, captions, noise, self.device)
-        if not all(bool(torch.isfinite(images).all()) for images in painting.images):
-            raise ReproError("the generator paints values that are not finite: its training diverged; train it anew")
-        return [to_uint8(images) for images in painting.images]
+        return finite(paint(self.generator, self.text, captions, noise, self.device))
+
+    def between(
+        self, first: Caption, last: Caption, weights: Sequence[float], noise: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.uint8]:
+        """Images [len(weights), S, S, 3] of (1 - w) first + w last, mixed as embeddings, all with ``noise``
+        [self.noise]. Raises ReproError where the system reads words, of which there is no mixture."""
+        if self.text.words != 1:
+            raise ReproError("the system reads words; only sentence embeddings can be interpolated: name one of those")
+        with evaluating(self.text.encoder):
+            ends = self.text.of_captions([first, last], self.device).sentence
+        steps = torch.tensor(weights, dtype=ends.dtype, device=ends.device)[:, None]
+        mixed = Text.of_sentence((1 - steps) * ends[:1] + steps * ends[1:])
+        return finite(paint_text(self.generator, mixed, np.repeat(noise[None], len(weights), axis=0), self.device))[-1]
 
     def generate_with_masks(
         self, captions: Sequence[Caption], noise: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.uint8], list[Tensor]]:
         """The same images and their mask maps, each [B, 1, s, s] in [0, 1], from shallow to deep blocks."""
         painting = paint(self.generator, self.text, captions, noise, self.device)
-        return to_uint8(painting.images[-1]), painting.masks
+        return finite(painting)[-1], painting.masks
+
+
+def finite(painting: Painting) -> list[npt.NDArray[np.uint8]]:
+    """The images of a painting. Raises ReproError when a value is not finite."""
+    if not all(bool(torch.isfinite(images).all()) for images in painting.images):
+        raise ReproError("the generator paints values that are not finite: its training diverged; train it anew")
+    return [to_uint8(images) for images in painting.images]
 
 
 def load_run(run: Path, data: Path, text: Path, snapshot: int | None = None) -> Run:

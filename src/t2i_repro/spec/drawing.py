@@ -40,6 +40,8 @@ def missing(planner: "Planner", entry: dict[str, Any], place: str) -> str | None
             reason = given and outside.obstacle(given, planner.params["protocols"][name])
             if reason:
                 return f"{reason} ({system})"
+    if INPUTS[entry["kind"]] is runs and not painting(planner, entry):
+        return f"not built: outside samples bring no network ({', '.join(systems_of(entry))})"
     return None
 
 
@@ -50,11 +52,17 @@ def systems_of(entry: dict[str, Any]) -> list[str]:
     return [column["system"] for column in entry["systems"] if "system" in column]
 
 
+def painting(planner: "Planner", entry: dict[str, Any]) -> list[str]:
+    """The systems of a figure that can paint: not those of which there are only images (`outside`)."""
+    given = {system: outside.entry_of(planner, entry["dataset"], system) for system in systems_of(entry)}
+    return [system for system, known in given.items() if known is None or known["source"] != "samples"]
+
+
 def runs(planner: "Planner", entry: dict[str, Any]) -> dict[str, Node]:
-    """`run/<system>`, `data/<system>` and `text/<system>` of every system, trained with the first seed."""
+    """`run/<system>`, `data/<system>` and `text/<system>` of every system that can paint."""
     inputs: dict[str, Node] = {}
-    for system in systems_of(entry):
-        run = planner.train(system, entry["dataset"], planner.params["seeds"][0])
+    for system in painting(planner, entry):
+        run = judged(planner, system, entry["dataset"])
         given = planner.inputs_of(run)
         inputs |= {f"run/{system}": run, f"data/{system}": given["data"], f"text/{system}": given["text"]}
     return inputs

@@ -173,8 +173,7 @@ class Planner:
 
     def inputs_of(self, node: Node) -> dict[str, Node]:
         """The nodes another one is built from, by role."""
-        by_folder = {known.folder: known for known in self.nodes.values()}
-        return {role: by_folder[given.path] for role, given in node.inputs.items()}
+        return {role: self.nodes[f"{given.path}/record.json"] for role, given in node.inputs.items()}
 
     def report(self) -> Node:
         """The page: every table and figure of the chosen papers, the samples and the runs behind them, and the audit of

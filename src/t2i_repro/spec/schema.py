@@ -23,8 +23,14 @@ def read_yaml(path: Path) -> Any:
 
 
 @cache
+def schemas() -> dict[str, Any]:
+    """All schemas by file name."""
+    return {path.name: yaml.safe_load(path.read_text()) for path in SCHEMAS.glob("*.yaml")}
+
+
+@cache
 def validator(schema: str, part: str = "") -> Draft202012Validator:
-    loaded = {path.name: yaml.safe_load(path.read_text()) for path in SCHEMAS.glob("*.yaml")}
+    loaded = schemas()
     registry: Registry[Any] = Registry().with_resources(
         [(name, Resource.from_contents(content)) for name, content in loaded.items()]
     )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from t2i_repro.models.multi_stage import MultiStageGenerator
 from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator
 from t2i_repro.models.one_stage import OneStageGenerator
-from t2i_repro.models.stackgan import StageTwoGenerator
+from t2i_repro.models.stackgan import StageOneGenerator, StageTwoGenerator
 from t2i_repro.training.preview import evaluating
 from t2i_repro.training.text import Caption, Text, TextSide
 
@@ -58,6 +58,30 @@ def _(generator: NestedGenerator | ExtendedGenerator, noise: Tensor, text: Text)
     return Painting(list(generator.side_outputs(noise, text.sentence).images), [])
 
 
+@singledispatch
+def z_length(generator: nn.Module) -> int:
+    """How many entries of the noise, from its beginning, are z; the others are epsilon of conditioning augmentation.
+    This form: all of them."""
+    return int(generator.noise)  # type: ignore[arg-type]
+
+
+@z_length.register
+def _(generator: MultiStageGenerator) -> int:
+    return int(generator.z)
+
+
+@z_length.register(NestedGenerator)
+@z_length.register(ExtendedGenerator)
+@z_length.register(StageOneGenerator)
+def _(generator: NestedGenerator | ExtendedGenerator | StageOneGenerator) -> int:
+    return int(generator.latent)
+
+
+@z_length.register
+def _(generator: StageTwoGenerator) -> int:
+    return int(generator.stage_one.latent)
+
+
 def paint(
     generator: nn.Module,
     text: TextSide,
@@ -69,13 +93,19 @@ def paint(
 
     Eval mode. Image i depends on caption i and row i of ``noise`` only, to the last bit on a CPU.
     """
+    with evaluating(text.encoder):
+        told = text.of_captions(captions, device)
+    return paint_text(generator, told, noise, device)
+
+
+def paint_text(generator: nn.Module, text: Text, noise: npt.NDArray[np.float32], device: torch.device) -> Painting:
+    """The same for captions that are encoded."""
     groups: list[Painting] = []
-    with evaluating(generator, text.encoder):
-        for start in range(0, len(captions), GROUP):
-            told = text.of_captions(captions[start : start + GROUP], device)
+    with evaluating(generator):
+        for start in range(0, len(noise), GROUP):
             latent = torch.from_numpy(noise[start : start + GROUP]).to(device)
             count = len(latent)
             rows = [min(row, count - 1) for row in range(GROUP)]
-            made = painted(generator, latent[rows], told.rows(rows))
+            made = painted(generator, latent[rows], text.rows([start + row for row in rows]))
             groups.append(Painting(*([part[:count].cpu() for part in parts] for parts in made)))
     return Painting(*([torch.cat(parts) for parts in zip(*kind, strict=True)] for kind in zip(*groups, strict=True)))
