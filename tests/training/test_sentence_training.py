@@ -27,7 +27,6 @@ PAPER = read_yaml(Path(__file__).parents[2] / "papers/hdgan.yaml")
 SYSTEMS = {name: system_on(raw, "cub", DATASETS, name) for name, raw in resolve_systems({"hdgan": PAPER}).items()}
 TEXT, STEPS_PER_EPOCH, SHRINK = 6, 4, 4
 FROZEN = {"hdgan-512": "base.", "hdgan-512-printed": "base.", "stackgan": "stage_one."}
-ONE_OF_EACH = ("hdgan", "hdgan-512", "stackgan-stage-1", "stackgan", "gan-int-cls")
 
 
 def spec(name: str, **changes: Any) -> dict[str, Any]:
@@ -105,11 +104,10 @@ def test_a_step_trains_what_it_should(name: str, tmp_path: Path) -> None:
             assert torch.equal(after[key], before[part][key]) == key.startswith(frozen), f"{part}.{key}"
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
-def test_resume_is_exact(name: str, tmp_path: Path) -> None:
+def test_resume_is_exact_where_rates_are_halved(tmp_path: Path) -> None:
     def run(out: Path, steps: int) -> None:
         plan = schedule(steps=steps, checkpoint_every=1, grid_every=100)
-        train(gan(name, tmp_path, halve_every=1), batches(name), out, plan)  # type: ignore[arg-type]
+        train(gan("hdgan", tmp_path, halve_every=1), batches("hdgan"), out, plan)  # type: ignore[arg-type]
 
     run(tmp_path / "whole", 6)
     run(tmp_path / "parts", 3)
