@@ -11,6 +11,7 @@ from pathlib import Path
 from t2i_repro.errors import ReproError
 from t2i_repro.rendering.comparisons import samples, stages
 from t2i_repro.rendering.mask_maps import mask_maps
+from t2i_repro.rendering.plots import curve, scatter
 from t2i_repro.rendering.told import Told
 from t2i_repro.rendering.variations import interpolation, noise_grid, words
 from t2i_repro.spec.node import Node
@@ -24,6 +25,8 @@ KINDS: dict[str, Callable[[Node, Path, Build], Told]] = {
     "words": words,
     "interpolation": interpolation,
     "noise-grid": noise_grid,
+    "curve": curve,
+    "scatter": scatter,
 }
 
 

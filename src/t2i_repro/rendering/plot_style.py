@@ -25,7 +25,7 @@ GREY, RULE = "0.35", "0.85"
 SMALL = 6.5  # points; nothing is smaller at the width of a column
 LINE = SMALL / 72 * 1.25  # inches: height of a line of notes
 DPI = 200
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "t2i-repro",
     "svg.fonttype": "none",  # text stays text
     "pdf.fonttype": 42,

@@ -5,6 +5,7 @@ The page draws its own (charts.py, dots.py), in the colours of the reader's choi
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -75,6 +76,11 @@ def save_disagreements(path: Path, compared: Sequence[Compared], papers: Sequenc
         axes.set_xlabel("multiple of the smallest printed value")
         reach = nice_ticks(1.0, max(1.02, *(1 + one.spread for one in compared)))
         axes.set_xticks([tick for tick in reach if tick >= 1])
-        place = {"loc": "lower left", "bbox_to_anchor": (0.02, top), "handletextpad": 0.1, "columnspacing": 0.9}
+        place: dict[str, Any] = {
+            "loc": "lower left",
+            "bbox_to_anchor": (0.02, top),
+            "handletextpad": 0.1,
+            "columnspacing": 0.9,
+        }
         figure.legend(ncols=len(papers), frameon=False, borderpad=0, fontsize=SMALL, **place)
         save(figure, path, "svg", "pdf")
