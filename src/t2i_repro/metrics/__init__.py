@@ -26,6 +26,7 @@ from t2i_repro.metrics.moments import Moments
 from t2i_repro.metrics.precision import r_precision, r_precision_of_candidates
 from t2i_repro.metrics.recall import retrieval
 from t2i_repro.metrics.semantic import vs_similarity
+from t2i_repro.metrics.shards import join_shards
 from t2i_repro.metrics.structural import ms_ssim, ms_ssim_of_pairs
 from t2i_repro.metrics.uncertainty import frechet_interval, frechet_noise_floor, wilson
 
@@ -44,6 +45,7 @@ __all__ = [
     "frechet_noise_floor",
     "hashed_splits",
     "inception_score",
+    "join_shards",
     "kernel_distance",
     "kernel_distance_of_subsets",
     "ms_ssim",
