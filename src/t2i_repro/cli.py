@@ -45,6 +45,7 @@ TOOLS = {
     "tables": ("t2i_repro.rendering.terminal", "print a paper's tables, with rebuilt numbers where there are any"),
     "page": ("t2i_repro.rendering.partial", "build the site from what is there so far; every gap says so"),
     "fetch": ("t2i_repro.data.fetch", "download datasets or weights, with checksum and resume"),
+    "generate": ("t2i_repro.sampling.generate", "paint captions of your own with a trained run"),
     "export": ("t2i_repro.sampling.export", "write samples as a folder of PNG files"),
     "restore": ("t2i_repro.spec.store", "put artefacts that `dvc pull` brought back where Snakemake looks for them"),
     "params": ("t2i_repro.models.counts", "count parameters of every system at full width"),

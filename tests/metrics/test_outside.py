@@ -96,8 +96,7 @@ def test_a_printed_only_row_is_measured_like_any_other(tiny: Path) -> None:
     made = build(planner, table_of(planner))
     content = json.loads((Path(made.folder) / "table.json").read_text())
     cells = content["rows"][0]["cells"]
-    sha = hashlib.sha256(Path("tiger.npy").read_bytes()).hexdigest()
-    told = f"outside samples: A. N. Other, https://example.org/tiger, 2021-07-01; SHA-256 {sha[:12]}"
+    told = f"outside samples: A. N. Other, https://example.org/tiger, 2021-07-01; SHA-256 {sha()[:12]}"
     for column in ("is", "fid"):
         rebuilt = cells[column]["rebuilt"]
         assert (rebuilt["n"], rebuilt["source"]) == (COUNT, "samples")
@@ -252,6 +251,18 @@ def test_a_wrong_entry_is_named(tiny: Path, entry: dict[str, Any], message: str)
         plan(**entry)
     assert message in str(caught.value)
     assert "params.yaml" in str(caught.value) or "folder" in str(caught.value)
+
+
+def test_the_documented_entry_is_a_right_one(tiny: Path, project: Path) -> None:
+    text = (project / "docs/outside-samples.md").read_text(encoding="utf-8")
+    entry = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["outside"]["coco/obj-gan"]
+    Path("captions.txt").write_text("a tiger\n")
+    planner = plan(**{**entry, "path": "tiger.npy", "captions": "captions.txt", "sha256": sha()})
+    assert imported(planner).spec["provenance"]["date"] == "2021-07-01"
+
+
+def sha() -> str:
+    return hashlib.sha256(Path("tiger.npy").read_bytes()).hexdigest()
 
 
 def test_a_date_may_be_written_as_yaml_does(tiny: Path) -> None:
