@@ -123,7 +123,11 @@ def test_content_and_provenance_determine_it_and_the_place_does_not(tiny: Path) 
     moved = imported(plan(path="moved.npy"))
     assert (moved.digest, moved.where) == (first.digest, {"path": "moved.npy"})
     np.save("other.npy", noise(seed=1))
-    others = [{"path": "other.npy"}, {"provenance": {**PROVENANCE, "by": "B"}}, {"image_size": 32}]
+    others: list[dict[str, Any]] = [
+        {"path": "other.npy"},
+        {"provenance": {**PROVENANCE, "by": "B"}},
+        {"image_size": 32},
+    ]
     assert len({first.digest, *(imported(plan(**other)).digest for other in others)}) == 4
     write_specs(plan())
     write_specs(plan(path="moved.npy"))
@@ -140,8 +144,8 @@ def save_folder(folder: Path, images: np.ndarray, suffix: str = "png") -> Path:
 def test_folders_archives_and_arrays_give_the_same_images(tiny: Path) -> None:
     save_folder(tiny / "folder", noise())
     with zipfile.ZipFile("tiger.zip", "w") as archive:
-        for path in sorted(Path("folder").iterdir()):
-            archive.write(path, f"deep/{path.name}")
+        for picture in sorted(Path("folder").iterdir()):
+            archive.write(picture, f"deep/{picture.name}")
     np.savez("tiger.npz", noise())
     for path in ("folder", "tiger.zip", "tiger.npz"):
         planner = plan(path=path)

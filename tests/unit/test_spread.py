@@ -112,9 +112,9 @@ def test_a_cell_says_how_many_seeds_and_rounds_its_difference() -> None:
 
 
 def test_numbers_that_look_alike_share_the_mark_of_the_best() -> None:
-    cells = [{"printed": None, "rebuilt": {"value": value, "digits": 1, "label": ""}} for value in (5.01, 5.04, 4.9)]
-    mark_best(cells, "higher", 2)
-    assert [cell["rebuilt"]["best"] for cell in cells] == [True, True, False]
+    shown: list[dict[str, Any]] = [{"value": value, "digits": 1, "label": ""} for value in (5.01, 5.04, 4.9)]
+    mark_best([{"printed": None, "rebuilt": one} for one in shown], "higher", 2)
+    assert [one["best"] for one in shown] == [True, True, False]
 
 
 COLUMN = {"label": "FID", "protocol": "fid:tf", "dataset": "cub", "better": "lower", "digits": 2}

@@ -38,10 +38,11 @@ def table_content(node: Node) -> dict[str, Any]:
         kept = {key: row.get(key) for key in ("label", "system", "note")}
         rows.append({"id": row_id, **kept, "arrow": ARROWS[own.get("better")], "own": own, "cells": cells})
     for column in columns:
-        rebuilt = [row["cells"][column["id"]]["rebuilt"] for row in rows if row["cells"][column["id"]]["rebuilt"]]
+        down = [row["cells"][column["id"]] for row in rows]
+        rebuilt = [cell["rebuilt"] for cell in down if cell["rebuilt"]]
         labels = {entry["label"] for entry in rebuilt}
         column["rebuilt_label"] = labels.pop() if len(labels) == 1 else None
-        column["parts"] = list(PARTS if rebuilt else PARTS[:2])
+        column["parts"] = list(PARTS if any(cell["difference"] for cell in down) else PARTS[:2])
     mark_all_best(rows, columns)
     content = {key: spec[key] for key in ("paper", "table", "where", "caption", "scale_label", "data_label")}
     content |= {"note": spec.get("note"), "scale": node.scale, "columns": columns, "rows": rows}

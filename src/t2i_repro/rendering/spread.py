@@ -52,8 +52,9 @@ def spread_of(scores: list[dict[str, Any]]) -> Spread:
     told = score.get("uncertainty")
     interval = None if told is None else interval_of(told["low"], told["high"], "samples")
     if score["std"] is None:
-        kind, over = (None, None) if error is None else (ERROR, "samples")
-        return Spread(value, error, kind, over, sampling, interval, error)
+        if error is None:
+            return Spread(value, interval=interval)
+        return Spread(value, error, ERROR, "samples", sampling, interval, error)
     std, over = score["std"], score["details"].get("std_over") or f"{score['details']['splits']} splits"
     return Spread(
         value,
