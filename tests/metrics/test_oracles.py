@@ -1,9 +1,10 @@
 """Against other people's libraries, where they are installed, on shared random features and images.
 
 Tolerances are the libraries' own errors. torchmetrics casts its Frechet distance to float32 (1e-6 relative);
-pytorch-fid and torch-fidelity take square roots or eigenvalues of a non-symmetric product (1e-8 at this condition);
-torch-fidelity keeps IS and KID in float64. pytorch-msssim works in float32, averages channels after taking powers
-instead of before, and halves its pictures without regard to the window's border (2e-3).
+pytorch-fid, clean-fid and torch-fidelity take square roots or eigenvalues of a non-symmetric product (1e-8 at this
+condition); torch-fidelity keeps IS and KID in float64, torchmetrics KID in the features' type. pytorch-msssim works in
+float32, averages channels after taking powers instead of before, and halves its pictures without regard to the window's
+border (2e-3).
 """
 
 from typing import Any
@@ -11,7 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from t2i_repro.metrics import contiguous_splits, frechet_distance, inception_score, kernel_distance_of_subsets, ms_ssim
+from t2i_repro.metrics import (
+    contiguous_splits,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    kernel_distance_of_subsets,
+    ms_ssim,
+)
 from t2i_repro.metrics.moments import Moments
 
 RNG = np.random.default_rng(0)
@@ -46,6 +54,20 @@ def test_frechet_of_torch_fidelity() -> None:
     given = {"mu": mean1, "sigma": covariance1}, {"mu": mean2, "sigma": covariance2}
     theirs = module.fid_statistics_to_metric(*given, False)["frechet_inception_distance"]
     assert frechet_distance(FIRST, SECOND) == pytest.approx(theirs, rel=1e-8)
+
+
+def test_frechet_of_clean_fid() -> None:
+    module = library("cleanfid.fid")
+    assert frechet_distance(FIRST, SECOND) == pytest.approx(module.frechet_distance(*moments()), rel=1e-8)
+
+
+def test_kid_of_torchmetrics() -> None:
+    """All pairs, in the type of the features: float64 here. Theirs is for sets of equal size alone."""
+    first = FIRST[: len(SECOND)]
+    torch = library("torch")
+    module = library("torchmetrics.image.kid")
+    theirs = float(module.poly_mmd(torch.from_numpy(first), torch.from_numpy(SECOND)))
+    assert kernel_distance(first, SECOND).value == pytest.approx(theirs, rel=1e-9)
 
 
 def test_kid_of_torch_fidelity() -> None:
