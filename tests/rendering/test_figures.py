@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from fakes import LABELS, build, node
+from PIL import Image
 
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.rendering import comparisons, painters, variations
 from t2i_repro.rendering.figures import KINDS, render_figure
 from t2i_repro.rendering.pictures import Grid, draw_grid
+from t2i_repro.rendering.shown import read_figure
 from t2i_repro.spec.drawing import INPUTS
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import Build, write_json
@@ -275,3 +277,14 @@ def test_every_kind_of_the_schema_is_planned_and_drawn() -> None:
     kinds = set(schemas()["paper.yaml"]["$defs"]["figure"]["properties"]["kind"]["enum"])
     assert kinds == set(KINDS) == set(INPUTS)
     assert kinds <= set(schemas()["figures.yaml"]["$defs"])
+
+
+def test_the_page_calls_a_figure_by_its_label(studio: Studio) -> None:
+    figure = studio.node({"gan": FakeRun()}, **MASKED, label="Table 5")
+
+    def write(folder: Path) -> None:
+        Image.new("RGB", (30, 20)).save(folder / "figure.png")
+        write_json(folder / "figure.json", {"alt": "", "notes": [], "rows": []})
+
+    shown = read_figure(build(figure, write).as_input(), "smoke")
+    assert (shown.name, shown.anchor) == ("Table 5", "ssa-gan-fig5")

@@ -34,6 +34,8 @@ def test_its_tables_are_planned_and_share_runs(extended: Path) -> None:
     assert table1.inputs["deep-ssa/fid/0"] == table2.inputs["full/fid/0"]
     runs = {node.name for node in planner.nodes.values() if node.kind == "train"}
     assert runs == {"cub-attngan-s0", "cub-deep-ssa-s0", "cub-deep-ssa-no-damsm-s0"}
+    (figure,) = (node for node in planner.nodes.values() if node.kind == "figure")
+    assert [role for role in figure.inputs if role.startswith("run/")] == ["run/deep-ssa-no-damsm", "run/deep-ssa"]
     report = next(node for node in planner.nodes.values() if node.kind == "report")
     assert report.spec["registry"]["deep-ssa"]["claims"]["best"]["where"] == "Abstract"
 

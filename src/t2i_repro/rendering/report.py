@@ -78,7 +78,9 @@ class Site:
                 self.figures[paper].append(read_figure(given, node.scale))
         for role, spec in node.spec["not_built"].items():
             paper, figure = role.split("/")
-            self.figures[paper].append(FigureMissing(figure_name(figure), role.replace("/", "-"), spec))
+            self.figures[paper].append(
+                FigureMissing(spec.get("label", figure_name(figure)), role.replace("/", "-"), spec)
+            )
         for figures in self.figures.values():
             figures.sort(key=lambda shown: natural(shown.anchor))
 

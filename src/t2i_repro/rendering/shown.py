@@ -113,7 +113,7 @@ def read_figure(given: Input, scale: str) -> FigureShown:
     spec = record["spec"]
     with Image.open(Path(given.path) / "figure.png") as image:
         width, height = image.size
-    name, anchor = figure_name(spec["figure"]), f"{spec['paper']}-{spec['figure']}"
+    name, anchor = spec.get("label", figure_name(spec["figure"])), f"{spec['paper']}-{spec['figure']}"
     return FigureShown(Path(given.path), name, anchor, record, content, spec, width, height)
 
 

@@ -188,8 +188,8 @@ class Planner:
                 if reason is None:
                     shown[f"{paper}/{figure_id}"] = self.figure(paper, figure_id)
                 else:  # no node: the page says why
-                    told = {"where": figure["where"], "caption": figure["caption"], "reason": reason}
-                    not_built[f"{paper}/{figure_id}"] = told
+                    told = {key: figure[key] for key in ("label", "where", "caption") if key in figure}
+                    not_built[f"{paper}/{figure_id}"] = {**told, "reason": reason}
         kinds = ("train", "sample", "import-run", "import-samples")
         # Runs are shown as they ended.
         behind = [node for node in self.nodes.values() if node.kind in kinds and "snapshot" not in node.spec]
