@@ -10,7 +10,9 @@ from PIL import Image
 from torch import nn
 
 from t2i_repro.encoders.trunk import build_trunk
+from t2i_repro.metrics import inception_tf
 from t2i_repro.metrics.folding import frozen
+from t2i_repro.metrics.inception_tf import InceptionTF
 from t2i_repro.metrics.preparation import PREPARATIONS
 
 CPU = torch.device("cpu")
@@ -45,14 +47,41 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def test_inception_folded_has_the_features_of_the_library() -> None:
+@pytest.mark.parametrize(
+    ("size", "one_pass"),
+    [((80, 80), True), ((80, 80), False), ((299, 299), True), ((64, 96), True), ((330, 301), True)],
+)
+def test_inception_has_the_features_of_the_library(
+    size: tuple[int, int], one_pass: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes enlarged, kept, not square and made smaller; five images are a slice and one more."""
+    if not one_pass:
+        monkeypatch.setattr(inception_tf, "one_pass_is_right", lambda: False)
     network = library_inception()
-    images = torch.randint(0, 256, (2, 3, 80, 80), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    count = 5 if size == (80, 80) else 1
+    images = torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     expected = network(images)
-    folded = frozen(copy.deepcopy(network), CPU)
-    assert not [layer for layer in folded.modules() if isinstance(layer, nn.BatchNorm2d)]
-    for found, wanted in zip(folded(images), expected, strict=True):
+    for found, wanted in zip(InceptionTF(network, CPU)(images), expected, strict=True):
         assert relative(found, wanted) < 1e-5
+
+
+@torch.no_grad()
+def test_folding_leaves_no_batch_norm() -> None:
+    network = frozen(library_inception(), CPU)
+    assert not [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+def test_a_torch_without_the_one_pass_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is missing or wrong, the two public steps are taken."""
+    answer = inception_tf.one_pass_is_right.__wrapped__
+    monkeypatch.setattr(inception_tf, "one_pass", lambda given, layer: layer(given))
+    assert not answer()
+
+    def missing(given: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
+        return torch.ops.mkldnn.no_such_operator(given)
+
+    monkeypatch.setattr(inception_tf, "one_pass", missing)
+    assert not answer()
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from t2i_repro.encoders.classifier import Classifier
 from t2i_repro.encoders.trunk import build_trunk
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.folding import frozen
+from t2i_repro.metrics.inception_tf import InceptionTF
 from t2i_repro.metrics.preparation import PREPARATIONS
 from t2i_repro.spec.digest import file_sha256
 from t2i_repro.spec.record import read_record
@@ -150,11 +151,10 @@ def open_inception_tf(folder: Path, record: dict[str, Any], device: torch.device
     extractor = FeatureExtractorInceptionV3(
         "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
     )
-    frozen(extractor, device)
+    network = InceptionTF(extractor, device)
 
     def look(images: Tensor) -> tuple[Tensor, Tensor]:
-        pooled, logits = extractor(images.to(device))
-        return pooled, logits
+        return network(images.to(device))
 
     name = f"{record['name']}-{record['digest']}"
     return Network(name, look, record["spec"]["sha256"], standin=False, trained_by_us=False)
