@@ -1,7 +1,7 @@
 """Figures, by the kind the registry gives them. Needs torch, through the runs that draw.
 
-Every kind writes ``figure.png`` (for pages) and ``figure.pdf`` (for papers), plots ``figure.svg`` too, and tells what
-goes into ``figure.json``: {alt, notes, rows}.
+Every kind writes ``figure.png`` and ``figure.pdf`` (for papers), plots ``figure.svg`` and, of their numbers,
+``figure.csv`` too, and tells what goes into ``figure.json``: {alt, notes, rows, best}.
 """
 
 from collections.abc import Callable
