@@ -1,12 +1,16 @@
 """Tables in the terminal, and verdicts on rebuilt numbers, from rendered tables that are there."""
 
+import csv
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import COMPARABLE, metric
+import yaml
+from fakes import COMPARABLE, HOSTILE, metric
 
 from t2i_repro.cli import main
 from t2i_repro.rendering.built import built_tables
@@ -105,3 +109,24 @@ def test_every_command_overrides_params_alike(
 ) -> None:
     assert main([*command, "--set", setting]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_hostile_text_appears_as_it_is_in_the_terminal(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rendered / "papers/ssa-gan.yaml"
+    paper = yaml.safe_load(path.read_text(encoding="utf-8"))
+    escape = "\x1b[31m\u202e"
+    paper["title"] = paper["tables"]["table2"]["caption"] = HOSTILE + escape
+    paper["tables"]["table2"]["rows"]["id1"]["label"] = HOSTILE + escape
+    paper["claims"]["ssacn-helps"]["says"] = HOSTILE + escape
+    path.write_text(yaml.safe_dump(paper, sort_keys=False), encoding="utf-8")
+    for command, count in ((["tables", "ssa-gan", "2"], 2), (["papers"], 1), (["audit"], 2)):
+        assert main(command) == 0
+        out = capsys.readouterr().out
+        assert not re.search("[\x1b\u202e]", out)
+        assert "".join(out.split()).count("".join(HOSTILE.split()) + r"\x1b[31m\u202e") == count, command
+    assert main(["audit", "--format", "csv"]) == 0
+    said = next(line for line in csv.DictReader(io.StringIO(capsys.readouterr().out)) if line["id"] == "ssacn-helps")
+    assert said["says"].startswith(f"'{HOSTILE}")
+    assert main(["audit", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert next(one for one in told if one["id"] == "ssacn-helps")["says"] == HOSTILE + escape

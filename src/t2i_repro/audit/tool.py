@@ -13,11 +13,11 @@ from t2i_repro.audit.contradictions import Compared
 from t2i_repro.audit.whole import Audit, audit
 from t2i_repro.errors import ReproError
 from t2i_repro.rendering.built import built_tables
-from t2i_repro.rendering.escape import csv_text
+from t2i_repro.rendering.escape import csv_text, visible
 from t2i_repro.spec.papers import load_papers
 from t2i_repro.spec.settings import add_settings
 
-HEADER = ("kind", "paper", "id", "where", "says", "check", "printed", "rebuilt", "why", "spread")
+HEADER = ("kind", "paper", "id", "where", "says", "check", "printed", "rebuilt", "why", "rebuilt_why", "spread")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,8 @@ def main(args: argparse.Namespace) -> None:
         raise ReproError(f"--paper: found {args.paper!r}; papers/ has {', '.join(papers)}")
     found = audit(papers, built_tables(Path("."), args.set))
     shown = found if args.paper is None else found.of(args.paper)
-    {"text": write_text, "csv": write_csv, "json": write_json}[args.format](shown, papers, sys.stdout)
+    file = visible(sys.stdout) if args.format == "text" else sys.stdout
+    {"text": write_text, "csv": write_csv, "json": write_json}[args.format](shown, papers, file)
 
 
 def entries(found: Audit) -> Iterator[dict[str, Any]]:
@@ -42,8 +43,9 @@ def entries(found: Audit) -> Iterator[dict[str, Any]]:
         for claim in claims:
             why = "; ".join([*claim.printed.reasons, *claim.printed.remarks])
             given = {"kind": "claim", "paper": claim.paper, "id": claim.id, "where": claim.where, "says": claim.says}
-            verdicts = {"check": claim.check, "printed": claim.printed.word, "rebuilt": claim.rebuilt.word, "why": why}
-            yield empty | given | verdicts
+            verdicts = {"check": claim.check, "printed": claim.printed.word, "rebuilt": claim.rebuilt.word}
+            rebuilt = "; ".join([*claim.rebuilt.reasons, *claim.rebuilt.remarks])
+            yield empty | given | verdicts | {"why": why, "rebuilt_why": rebuilt}
     for one in found.contradictions:
         where = "; ".join(one.places)
         yield empty | {"kind": one.kind, "paper": one.paper, "id": one.title, "where": where, "says": one.says}
@@ -81,7 +83,8 @@ def write_text(found: Audit, papers: dict[str, dict[str, Any]], file: TextIO) ->
             if claim.printed.truth is not True:
                 paragraph(f"-> {'; '.join(claim.printed.reasons)}", file)
             if claim.rebuilt.truth is not None:
-                paragraph(f"rebuilt: {claim.rebuilt.word}: {'; '.join(claim.rebuilt.reasons)}", file)
+                why = "; ".join([*claim.rebuilt.reasons, *claim.rebuilt.remarks])
+                paragraph(f"rebuilt: {claim.rebuilt.word}: {why}", file)
         print(file=file)
     others = [one for one in found.contradictions if one.kind != "claim-fails"]
     print(f"{len(found.contradictions)} contradictions inside papers; beside the claims that fail:\n", file=file)

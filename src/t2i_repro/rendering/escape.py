@@ -1,6 +1,8 @@
 """Text as it was written, in every format: no character of a label or a caption may act as markup."""
 
 import re
+import unicodedata
+from typing import TextIO, cast
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -55,3 +57,24 @@ def csv_text(text: str) -> str:
     before makes them text (as OWASP advises). Numbers are not passed through here."""
     line = one_line(text)
     return f"'{line}" if line.startswith(FORMULA) else line
+
+
+class Visible:
+    """A stream to a terminal on which control characters are seen, not obeyed: `\\x1b` stands for an escape."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def write(self, text: str) -> int:
+        shown = (one.encode("unicode_escape").decode() if is_control(one) else one for one in text)
+        return self.file.write("".join(shown))
+
+
+def is_control(character: str) -> bool:
+    """Controls and marks without a shape, such as those that turn the direction of writing; a line feed is none."""
+    return character != "\n" and unicodedata.category(character) in ("Cc", "Cf")
+
+
+def visible(file: TextIO) -> TextIO:
+    """The stream, for text of the registry."""
+    return cast(TextIO, Visible(file))

@@ -74,7 +74,11 @@ def texts(cell: dict[str, Any], column: dict[str, Any]) -> list[tuple[str, bool,
     printed, rebuilt, difference, marks = cell["printed"], cell["rebuilt"], cell["difference"], cell["marks"]
     parts: list[tuple[str, bool, str | None]] = []
     parts.append((printed["text"], printed["best"], None) if printed else (DASH, False, marks["blank"]))
-    parts.append((rebuilt["text"], rebuilt["best"], marks["caveats"]) if rebuilt else (DASH, False, marks["missing"]))
+    if rebuilt:
+        told = [marks["caveats"], None if "difference" in column["parts"] else marks["not_comparable"]]
+        parts.append((rebuilt["text"], rebuilt["best"], " ".join(filter(None, told)) or None))
+    else:
+        parts.append((DASH, False, marks["missing"]))
     if difference:
         parts.append((difference["text"].replace("-", "−"), False, None))
     else:

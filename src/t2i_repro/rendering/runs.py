@@ -33,7 +33,6 @@ class RunPage:
     charts: list[tuple[str, str]]
     pictures: list[tuple[str, str]]
     picture_size: int
-    preview: str | None
     grids: list[tuple[str, str]]
     scores: list[dict[str, Any]]
     chain: list[Artefact]
@@ -43,7 +42,7 @@ def run_page(library: Library, path: str, sample: str | None, scores: list[dict[
     """Gather a run's page and copy its pictures into the site."""
     artefact = library.get(path)
     assert artefact.record is not None  # the report's inputs were checked
-    pictures, size, preview = copy_samples(Path(sample), site) if sample else ([], 0, None)
+    pictures, size = copy_samples(Path(sample), site) if sample else ([], 0)
     losses = Path(path) / "losses.csv"
     chain = library.chain(path)
     for start in [sample, *(score["path"] for score in scores)]:
@@ -60,15 +59,14 @@ def run_page(library: Library, path: str, sample: str | None, scores: list[dict[
         charts=[(curve.name, line_chart(curve)) for curve in read_curves(losses)] if losses.exists() else [],
         pictures=pictures,
         picture_size=size,
-        preview=preview,
         grids=copy_grids(Path(path), site),
         scores=metrics,
         chain=chain,
     )
 
 
-def copy_samples(sample: Path, site: Path) -> tuple[list[tuple[str, str]], int, str | None]:
-    """The first samples as (address, caption), their size in pixels, and the address of the preview grid."""
+def copy_samples(sample: Path, site: Path) -> tuple[list[tuple[str, str]], int]:
+    """The first samples as (address, caption), and their size in pixels."""
     target = site / "pictures" / sample.name
     target.mkdir(parents=True)
     images = np.load(sample / "images.npy", mmap_mode="r")
@@ -77,10 +75,7 @@ def copy_samples(sample: Path, site: Path) -> tuple[list[tuple[str, str]], int, 
         name = f"{len(shown):02}.png"
         Image.fromarray(np.asarray(image)).save(target / name, optimize=True)
         shown.append((f"pictures/{sample.name}/{name}", caption))
-    preview = sample / "preview.png"
-    if preview.exists():
-        shutil.copyfile(preview, target / "preview.png")
-    return shown, images.shape[1], f"pictures/{sample.name}/preview.png" if preview.exists() else None
+    return shown, images.shape[1]
 
 
 def read_captions(sample: Path) -> list[str]:

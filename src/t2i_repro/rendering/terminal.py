@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from t2i_repro.errors import ReproError
 from t2i_repro.rendering.built import built_tables
+from t2i_repro.rendering.escape import visible
 from t2i_repro.spec.papers import load_papers
 from t2i_repro.spec.reported import label_with_unit, read_cell
 from t2i_repro.spec.settings import add_settings
@@ -33,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
         tables = {name: tables[name]}
     built = built_tables(Path("."), args.set).get(args.paper, {})
     for table_id, table in tables.items():
-        write_table(table_id, table, built.get(table_id), sys.stdout)
+        write_table(table_id, table, built.get(table_id), visible(sys.stdout))
 
 
 def write_table(table_id: str, table: dict[str, Any], built: dict[str, Any] | None, file: TextIO) -> None:

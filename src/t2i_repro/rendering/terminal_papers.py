@@ -1,12 +1,14 @@
 """`t2i-repro papers`: the papers of the registry, how much of each can be rebuilt, and what is built."""
 
 import argparse
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from t2i_repro.errors import ReproError
 from t2i_repro.rendering.built import read_built
+from t2i_repro.rendering.escape import visible
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.papers import load_papers, measured_in
 from t2i_repro.spec.params import load_params
@@ -27,16 +29,17 @@ def main(args: argparse.Namespace) -> None:
     except ReproError as error:
         planned, problem = {}, error
     print(f"At scale {params['scale']}:\n")
+    file = visible(sys.stdout)
     for paper_id, paper in papers.items():
         chosen = "" if paper_id in params["papers"] else "  (not among `papers` of params.yaml)"
-        print(f"{paper_id:10} {paper['title']}{chosen}\n{'':10} {paper['authors']}. {paper['source']}.")
+        print(f"{paper_id:10} {paper['title']}{chosen}\n{'':10} {paper['authors']}. {paper['source']}.", file=file)
         for table_id, table in paper["tables"].items():
             told = table_state(project, table, planned.get(f"{paper_id}-{table_id}"))
-            print(f"{'':10}   {table_id:8} {told:44}  {table['where']}")
+            print(f"{'':10}   {table_id:8} {told:44}  {table['where']}", file=file)
         for figure_id, figure in paper["figures"].items():
             node = planned.get(f"{paper_id}-{figure_id}")
             state = "built" if node is not None and (project / node.record).exists() else "not built"
-            print(f"{'':10}   {figure_id:8} {state:44}  {figure['where']}")
+            print(f"{'':10}   {figure_id:8} {state:44}  {figure['where']}", file=file)
     if problem is not None:
         print(f"\nNothing can be planned: {problem}")
     print("\nOne table: `t2i-repro tables PAPER TABLE`. What would be built: `t2i-repro plan`.")
