@@ -1,13 +1,9 @@
 """Memory of judging does not grow with the number of images: measured in processes of their own, at two sizes.
 
-What is measured is the highest sum of anonymous pages: what a process has written itself. Resident memory would count
-pages of mapped files too, which are the kernel's to drop; and `VmHWM` is off by megabytes per CPU, for the kernel adds
-its counters up lazily. Growth is held against half of what the data take: the rest is room for any allocator.
+Growth is held against half of what the data take: the rest is room for any allocator.
 """
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,45 +13,15 @@ from test_embed_and_score import World
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import write_json
 
-PAGES = Path("/proc/self/smaps_rollup")
 LIMIT_MB = 1500
 MB = 2**20
 
-pytestmark = pytest.mark.skipif(not PAGES.exists(), reason=f"needs {PAGES}")
-
-WATCH = f"""
-import re, threading
-def anonymous():
-    return int(re.search(r"Anonymous:\\s+(\\d+)", open("{PAGES}").read())[1]) / 1024
-def watch():
-    while not ended.wait(0.02):
-        found.append(anonymous())
-found, ended = [], threading.Event()
-watcher = threading.Thread(target=watch)
-watcher.start()
-try:
-    exec(PROGRAM)
-finally:
-    found.append(anonymous())
-    ended.set()
-watcher.join()
-print(max(found))
-"""
+Peak = Callable[..., float]
 
 
-def measured(program: str, *arguments: str) -> float:
-    """Highest anonymous memory in MB of a process that runs ``program``."""
-    # One arena: which thread's arena an allocation lands in is chance.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-    given = [sys.executable, "-c", f"PROGRAM = {program!r}\n{WATCH}", *arguments]
-    done = subprocess.run(given, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return float(done.stdout.split()[-1])
-
-
-def test_the_measure_sees_what_is_held_even_for_a_moment() -> None:
+def test_the_measure_sees_what_is_held_even_for_a_moment(peak_memory: Peak) -> None:
     hold = "import sys, time\nheld = bytearray(b'1') * int(sys.argv[1])\ntime.sleep(0.1)\ndel held"
-    assert 180 < measured(hold, str(200 * MB)) - measured(hold, "1") < 220
+    assert 180 < peak_memory(hold, str(200 * MB)) - peak_memory(hold, "1") < 220
 
 
 VERBS = """
@@ -66,10 +32,10 @@ for verb in sys.argv[1:]:
 """
 
 
-def test_memory_of_embedding_and_scoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Embed, Inception Score and MS-SSIM, one after the other in one process; images of 256 px, 302 MB more of them."""
+def test_memory_of_embedding_and_scoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peak_memory: Peak) -> None:
+    """Embed, Inception Score and MS-SSIM, one after the other in one process; images of 256 px, 192 MB more of them."""
     monkeypatch.chdir(tmp_path)
-    world, found, sizes = World(), [], (256, 1792)
+    world, found, sizes = World(), [], (128, 1152)
     block = np.random.default_rng(0).integers(0, 256, (32, 256, 256, 3), dtype=np.uint8)
     for count in sizes:
         images = np.concatenate([np.roll(block, k, axis=3) // (k % 5 + 1) for k in range(count // 32)])
@@ -85,7 +51,7 @@ def test_memory_of_embedding_and_scoring(tmp_path: Path, monkeypatch: pytest.Mon
         }
         for name, node in nodes.items():
             write_json(Path(f"{name}.json"), node.to_json())
-        found.append(measured(VERBS, *nodes))
+        found.append(peak_memory(VERBS, *nodes))
     assert found[1] - found[0] < (sizes[1] - sizes[0]) * images[0].nbytes / MB / 2
     assert found[1] < LIMIT_MB
 
@@ -109,13 +75,15 @@ score_all(looking, protocols, open_source(Path(sys.argv[1])), None, None, Path("
 """
 
 
-def test_the_evaluator_alone_holds_no_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """1,024 features and 512 probabilities of each image: 117 MB more of them."""
+def test_the_evaluator_alone_holds_no_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peak_memory: Peak
+) -> None:
+    """1,024 features and 512 probabilities of each image: 88 MB more of them."""
     monkeypatch.chdir(tmp_path)
-    rng, sizes = np.random.default_rng(0), (5000, 25_000)
+    rng, sizes = np.random.default_rng(0), (5000, 20_000)
     for count in sizes:
         np.save(f"{count}.npy", rng.integers(0, 256, (count, 4, 4, 3), dtype=np.uint8))
-    few, many = (measured(ALONE, f"{count}.npy") for count in sizes)
+    few, many = (peak_memory(ALONE, f"{count}.npy") for count in sizes)
     assert many - few < (sizes[1] - sizes[0]) * (1024 + 512) * 4 / MB / 2
 
 
@@ -131,10 +99,12 @@ kernel_distance(features[:2000], reference[:500])
 """
 
 
-def test_distances_read_features_a_block_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_distances_read_features_a_block_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peak_memory: Peak
+) -> None:
     monkeypatch.chdir(tmp_path)
-    rng, sizes, dimensions = np.random.default_rng(0), (20_000, 160_000), 256
+    rng, sizes, dimensions = np.random.default_rng(0), (20_000, 120_000), 256
     np.save("features.npy", rng.standard_normal((sizes[1], dimensions), dtype=np.float32))
     np.save("reference.npy", rng.standard_normal((2000, dimensions), dtype=np.float32))
-    few, many = (measured(FRECHET, str(count)) for count in sizes)
+    few, many = (peak_memory(FRECHET, str(count)) for count in sizes)
     assert many - few < (sizes[1] - sizes[0]) * dimensions * 4 / MB / 2
