@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from t2i_repro.errors import ReproError
+from t2i_repro.rendering.pictures import wrap
 from t2i_repro.rendering.plot_style import COLUMN, DASHES, GREY, SMALL, drawing, mark, save, sheet, write_numbers
 from t2i_repro.rendering.told import Told, heading, registry_notes
 from t2i_repro.spec.node import Node
@@ -239,24 +240,27 @@ def draw_scatter(
     pairs: Sequence[tuple[float, float]], labels: Sequence[str], name: str, notes: Sequence[str]
 ) -> Figure:
     figure, _, bottom = sheet(COLUMN, PLOT, 0.44, notes)
-    axes = place(figure, (COLUMN - PLOT) / 2, PLOT, bottom)
+    axes = place(figure, LEFT, PLOT, bottom)
     low, high = min(map(min, pairs)), max(map(max, pairs))
     pad = MARGIN * (high - low) or 0.05 * max(abs(high), 1e-9)
     reach = (low - pad, high + pad)
     axes.plot(reach, reach, color=GREY, linewidth=0.8, linestyle=DASHES[1], marker="", gid="equal")
-    look = {**mark(0), "markersize": 3.6, "markerfacecolor": "none", "markeredgecolor": mark(0)["color"]}
-    axes.plot(*zip(*pairs, strict=True), linestyle="none", gid="classes", **{**look, "markeredgewidth": 0.9})
+    hollow = {"markerfacecolor": "none", "markeredgecolor": mark(0)["color"], "markeredgewidth": 0.9, "markersize": 3.6}
+    axes.plot(*zip(*pairs, strict=True), linestyle="none", gid="classes", **{**mark(0), **hollow})
     axes.set(xlim=reach, ylim=reach, aspect="equal")
     for axis, label in ((axes.xaxis, labels[0]), (axes.yaxis, labels[1])):
         axis.set_label_text(f"{name} within a class, {label}", parse_math=False)
         axis.set_major_locator(MaxNLocator(4))
-    said: dict[str, Any] = {
-        "transform": axes.transAxes,
-        "fontsize": SMALL,
-        "color": GREY,
-        "parse_math": False,
-        "zorder": 1.5,
-    }
-    axes.text(0.97, 0.04, f"lower for {labels[1]}", ha="right", **said)
-    axes.text(0.03, 0.96, f"lower for {labels[0]}", va="top", **said)
+    zones = [f"above the line: lower for {labels[0]}", f"below: lower for {labels[1]}"]
+    room = COLUMN - LEFT - PLOT - 2 * RIGHT
+    for height, zone in zip((0.75, 0.45), zones, strict=True):
+        lines = "\n".join(wrap(zone, room * 72 / SMALL))
+        look: dict[str, Any] = {
+            "transform": axes.transAxes,
+            "fontsize": SMALL,
+            "color": GREY,
+            "parse_math": False,
+            "va": "top",
+        }
+        axes.text(1 + RIGHT / PLOT, height, lines, **look)
     return figure
