@@ -107,6 +107,8 @@ def test_a_printed_only_row_is_measured_like_any_other(tiny: Path) -> None:
     for suffix in ("md", "tex", "html", "csv"):
         text = (Path(made.folder) / f"table.{suffix}").read_text()
         assert "outside samples" in text.replace("\\", "") or suffix == "csv", suffix
+    report = build(planner, planner.targets["report"])
+    assert told in (Path(report.folder) / "paper-tiny.html").read_text()
     with (Path(made.folder) / "table.csv").open(newline="") as file:
         line = next(line for line in csv.DictReader(file) if line["column"] == "fid")
     assert (line["source"], line["provenance"]) == ("samples", told)

@@ -1,6 +1,7 @@
 """What a cell knows: seeds, samples, digits; and verdicts that use it. Cases worked out by hand, and two properties."""
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from t2i_repro.audit.verdicts import judge
 from t2i_repro.metrics.quantiles import normal_quantile, student_quantile
 from t2i_repro.rendering.cells import cell_content, mark_best
 from t2i_repro.rendering.spread import known_digits, number, spread_of
+from t2i_repro.spec.plan import Planner
 
 
 def score(value: float, **changes: Any) -> dict[str, Any]:
@@ -79,6 +81,15 @@ def test_seeds_give_mean_deviation_number_and_the_interval_of_their_mean() -> No
     assert found.interval["low"] == pytest.approx(21 - 2.4843, abs=1e-3)
     assert found.interval["high"] == pytest.approx(21 + 2.4843, abs=1e-3)
     assert found.sampling == {"error": pytest.approx(1.3 / 3), "method": "jackknife"}
+
+
+def test_every_run_is_planned_once_per_seed(project: Path) -> None:
+    planner = Planner(project, {"seeds": [3, 1, 2]})
+    table = planner.table("ssa-gan", "table2")
+    assert {role.rpartition("/")[2] for role in table.inputs} == {"1", "2", "3"}
+    runs = {node.name: node.spec["seed"] for node in planner.nodes.values() if node.kind == "train"}
+    assert {seed: f"cub-ssa-gan-s{seed}" in runs for seed in (1, 2, 3)} == {1: True, 2: True, 3: True}
+    assert len(runs) == 3 * len({name.rpartition("-s")[0] for name in runs})
 
 
 def test_one_run_knows_its_sample_alone() -> None:
