@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from project_copy import one_paper
 
 from t2i_repro.errors import ReproError
 from t2i_repro.spec import drawing
@@ -28,6 +29,7 @@ SCATTER = {**PRINTED, "kind": "scatter", "systems": [SYSTEMS[0], SYSTEMS[2]], "p
 def plots(project: Path, tmp_path: Path) -> Path:
     """The project with a curve and a scatter of SSA-GAN, whose run on CUB keeps three moments."""
     shutil.copy(project / "params.yaml", tmp_path)
+    one_paper(tmp_path / "params.yaml")
     shutil.copytree(project / "papers", tmp_path / "papers")
     return change(tmp_path, {"fig30": CURVE, "fig31": SCATTER}, {"cub": {"train": {"snapshots": 3}}})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from project_copy import one_paper
 
 from t2i_repro.cli import main
 from t2i_repro.errors import ReproError
@@ -22,8 +23,9 @@ from t2i_repro.spec.systems import resolve_systems
 
 @pytest.fixture
 def copy(project: Path, tmp_path: Path) -> Path:
-    """A copy of what the planner reads, to be edited."""
+    """A copy of what the planner reads, to be edited; of SSA-GAN on CUB."""
     shutil.copy(project / "params.yaml", tmp_path)
+    one_paper(tmp_path / "params.yaml")
     shutil.copytree(project / "papers", tmp_path / "papers")
     return tmp_path
 
@@ -130,8 +132,8 @@ def test_a_wrong_paper_is_refused(copy: Path, keys: tuple[str, ...], value: obje
     assert message in str(caught.value)
 
 
-def test_rows_that_share_a_configuration_share_a_run(project: Path) -> None:
-    planner = Planner(project)
+def test_rows_that_share_a_configuration_share_a_run(copy: Path) -> None:
+    planner = Planner(copy)
     table2 = planner.table("ssa-gan", "table2")
     table3 = planner.table("ssa-gan", "table3")
     assert table2.inputs["id2/fid/0"] == table3.inputs["masks-7/fid/0"]

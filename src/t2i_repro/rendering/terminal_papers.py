@@ -35,11 +35,11 @@ def main(args: argparse.Namespace) -> None:
         print(f"{paper_id:10} {paper['title']}{chosen}\n{'':10} {paper['authors']}. {paper['source']}.", file=file)
         for table_id, table in paper["tables"].items():
             told = table_state(project, table, planned.get(f"{paper_id}-{table_id}"))
-            print(f"{'':10}   {table_id:8} {told:44}  {table['where']}", file=file)
+            print(f"{'':10}   {table_id:18} {told:36}  {table['where']}", file=file)
         for figure_id, figure in paper["figures"].items():
             node = planned.get(f"{paper_id}-{figure_id}")
             state = "built" if node is not None and (project / node.record).exists() else "not built"
-            print(f"{'':10}   {figure_id:8} {state:44}  {figure['where']}", file=file)
+            print(f"{'':10}   {figure_id:18} {state:36}  {figure['where']}", file=file)
     if problem is not None:
         print(f"\nNothing can be planned: {problem}")
     print("\nOne table: `t2i-repro tables PAPER TABLE`. What would be built: `t2i-repro plan`.")
