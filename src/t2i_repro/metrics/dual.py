@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -123,13 +124,23 @@ def open_itm(folder: Path, record: dict[str, Any], device: torch.device) -> Netw
 
 def open_char_cnn_rnn(folder: Path, record: dict[str, Any], device: torch.device) -> Network:
     """Sentence embeddings of captions; the same bits as those in the artefact, which GANs are trained on."""
+    label = f"{record['name']}-{record['digest']}"
+
+    def look(images: Tensor) -> tuple[Tensor, None]:
+        raise ReproError(f"{folder}: {record['name']} reads captions and sees no images; name another network")
+
+    if "published" in record["spec"]:
+        sha256 = checked_weights(folder, record, "embeddings.npy")
+        rows = np.load(folder / "embeddings.npy", mmap_mode="r")
+
+        def look_up(data: Prepared, captions: Sequence[int]) -> Tensor:
+            return torch.from_numpy(rows[list(captions)])
+
+        return Network(label, look, sha256, standin=False, trained_by_us=False, read=look_up)
     sha256 = checked_weights(folder, record, "encoder.pt")
     encoder = CharCnnRnn(record["spec"]["dim"], record["spec"]["width"])
     load_weights(encoder, folder / "encoder.pt")
     encoder.requires_grad_(False).to(device)
-
-    def look(images: Tensor) -> tuple[Tensor, None]:
-        raise ReproError(f"{folder}: {record['name']} reads captions and sees no images; name another network")
 
     def read(data: Prepared, captions: Sequence[int]) -> Tensor:
         texts = [data.caption(caption) for caption in captions]
@@ -137,4 +148,4 @@ def open_char_cnn_rnn(folder: Path, record: dict[str, Any], device: torch.device
         return torch.cat([torch.from_numpy(embed_texts(encoder, group, device)) for group in groups])
 
     standin = record["facts"]["trunk"]["kind"] == "standin"
-    return Network(f"{record['name']}-{record['digest']}", look, sha256, standin, True, read)
+    return Network(label, look, sha256, standin, True, read)

@@ -110,9 +110,23 @@ class Planner:
     def char_cnn_rnn(self, dataset: str) -> Node:
         """The sentence embedding of StackGAN, StackGAN++, HDGAN and GAN-INT-CLS."""
         spec = self.encoder_spec("char_cnn_rnn", dataset)
+        if spec.pop("source") == "published":
+            return self.published_embeddings(dataset, spec["dim"])
         trunk = self.network(spec.pop("trunk"), dataset)
         inputs = {"data": self.prepare(dataset, spec["image_size"]), "trunk": trunk}
         return self.add("char-cnn-rnn", f"{dataset}-char-cnn-rnn", spec, inputs, how=self.params["cadence"])
+
+    def published_embeddings(self, dataset: str, dim: int) -> Node:
+        """StackGAN's and HDGAN's own files, in `data_root` (docs/data.md)."""
+        if self.params["data_root"] is None:
+            raise ReproError("params.yaml: char_cnn_rnn.source: found published; that needs real data (data_root)")
+        from t2i_repro.data.manifest import content_digest
+
+        folder = Path(self.params["data_root"]) / "char-cnn-rnn" / dataset
+        content = content_digest(folder, self.project / "results/.cache/raw.json", (".pickle",))
+        inputs = {"data": self.prepare(dataset, self.params["prepare"]["image_size"])}
+        spec = {"published": content, "dim": dim}
+        return self.add("char-cnn-rnn", f"{dataset}-published", spec, inputs, where={"embeddings": str(folder)})
 
     def text_encoder(self, encoder: str, dataset: str) -> Node:
         """The artefact that a system reads captions through."""

@@ -50,7 +50,8 @@ def is_standin(planner: "Planner", name: str) -> bool:
     if entry.get("standin"):
         return True
     if entry["source"] in ("damsm", "char-cnn-rnn"):
-        return is_standin(planner, planner.params[entry["source"].replace("-", "_")]["trunk"])
+        section = planner.params[entry["source"].replace("-", "_")]
+        return section.get("source") != "published" and is_standin(planner, section["trunk"])
     if entry["source"] in ("clip", "itm"):
         return planner.params["itm"]["clip"] == "standin"
     return entry.get("trunk") == "standin"

@@ -11,9 +11,12 @@ from torch.optim import Optimizer, RMSprop
 from tqdm import tqdm
 
 from t2i_repro.data.batches import Batch, Batches
+from t2i_repro.data.manifest import content_digest
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.encoders.char_cnn_rnn import CharCnnRnn, characters, joint_embedding_loss
+from t2i_repro.encoders.char_embeddings import read_char_embeddings
 from t2i_repro.encoders.trunk import Trunk
+from t2i_repro.errors import ReproError
 from t2i_repro.spec.digest import derive_seed
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import Build, atomic_write
@@ -89,8 +92,12 @@ class CharCnnRnnTraining(Trainable):
 
 def run_char_cnn_rnn(node: Node, out: Path, build: Build, prepared: Prepared) -> None:
     """Train on the training split; write ``encoder.pt`` and ``embeddings.npy``, float32 [C, dim]: one row for every
-    caption of either split, so that no GAN computes them again."""
+    caption of either split, so that no GAN computes them again; the latter alone where they were published."""
     spec = node.spec
+    if "published" in spec:
+        take_published(Path(node.where["embeddings"]), spec, out, prepared)
+        build.facts["trunk"] = {"kind": "published"}
+        return
     batches = Batches(prepared, "train", spec["image_size"], spec["batch"], WORDS, spec["seed"])
     trunk, how = input_trunk(build.input("trunk"))
     system = CharCnnRnnTraining(spec, trunk, prepared.caption, batches.steps_per_epoch, pick_device())
@@ -102,6 +109,31 @@ def run_char_cnn_rnn(node: Node, out: Path, build: Build, prepared: Prepared) ->
     save_torch(out / "encoder.pt", system.encoder.state_dict())
     with reproducible():
         write_embeddings(out / "embeddings.npy", system.encoder, prepared, system.device)
+
+
+def take_published(folder: Path, spec: dict[str, Any], out: Path, prepared: Prepared) -> None:
+    """Write ``embeddings.npy`` from the published files in ``train`` and ``test`` of ``folder``, in the order of the
+    captions of ``prepared``. Raises ReproError where they changed since the plan or are of other captions."""
+    found = content_digest(folder, suffixes=(".pickle",))
+    if found != spec["published"]:
+        raise ReproError(f"{folder}: files changed since the plan (found {found[:10]}); plan again")
+    rows = np.zeros((len(prepared.caption_image), spec["dim"]), np.float32)
+    for split, members in prepared.splits.items():
+        published = read_char_embeddings(folder / split)
+        if published.dim != spec["dim"]:
+            raise ReproError(
+                f"{folder / split}: embeddings of {published.dim}, expected char_cnn_rnn.dim {spec['dim']}"
+            )
+        for image, vectors in zip(members, published.of_images([prepared.image_ids[i] for i in members]), strict=True):
+            numbers = prepared.caption_ids(int(image))
+            if len(vectors) != len(numbers):
+                raise ReproError(
+                    f"{folder / split}: {len(vectors)} embeddings of {prepared.image_ids[image]}, which has "
+                    f"{len(numbers)} captions in {prepared.folder}; these are not the captions that were embedded"
+                )
+            rows[numbers.start : numbers.stop] = vectors
+    with storage(out / "embeddings.npy"), atomic_write(out / "embeddings.npy") as file:
+        np.save(file, rows)
 
 
 def embed_texts(encoder: CharCnnRnn, texts: list[str], device: torch.device) -> np.ndarray[Any, Any]:
