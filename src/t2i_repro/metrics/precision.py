@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.moments import Array
-from t2i_repro.metrics.recall import TIE, unit, unit_blocks
+from t2i_repro.metrics.moments import Array, blocks
+from t2i_repro.metrics.recall import TIE, lengths_of, unit
 from t2i_repro.metrics.uncertainty import Ids, Integers, below, hashed, hashed_order, identities, wilson
 
 CHUNK = 64  # images whose candidates are gathered at a time
@@ -127,10 +127,11 @@ def compare(
         raise ReproError(
             f"images of {pictures.shape[1]} dimensions and captions {captions.shape}; expected one space, [C, d]"
         )
-    small_texts = np.empty(captions.shape, dtype=np.float32)
+    small_texts = np.asarray(captions, dtype=np.float32)  # stays in its file, where that is of float32
+    shrink = np.empty(len(captions), dtype=np.float32)
     start = 0
-    for block in unit_blocks(captions, "caption codes"):
-        small_texts[start : start + len(block)] = block
+    for block in blocks(captions):
+        shrink[start : start + len(block)] = 1 / lengths_of(block, "caption codes", start)
         start += len(block)
     if len(rows) != len(pictures) or len(candidates) != len(pictures):
         raise ReproError(
@@ -142,8 +143,9 @@ def compare(
 
     def screen(start: int) -> None:
         part = slice(start, start + CHUNK)
-        gathered = small_texts.take(candidates[part], axis=0)
-        margins[part] = (gathered @ small_pictures[part, :, None])[..., 0].max(axis=1) - answers[part]
+        chosen = candidates[part]
+        products = (small_texts.take(chosen, axis=0) @ small_pictures[part, :, None])[..., 0]
+        margins[part] = (products * shrink[chosen]).max(axis=1) - answers[part]
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(screen, range(0, len(pictures), CHUNK)))

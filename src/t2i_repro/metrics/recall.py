@@ -102,15 +102,19 @@ def unit(embeddings: Array, name: str, first: int = 0) -> Float64:
     """Rows scaled to length 1, in float64; ``first``: number of the first of them. Raises ReproError on rows that are
     zero, NaN or infinite."""
     given = np.asarray(embeddings, dtype=np.float64)
+    return given / lengths_of(given, name, first)[:, None]
+
+
+def lengths_of(given: Float64, name: str, first: int = 0) -> Float64:
+    """Lengths of rows [N, d]; raises as ``unit``."""
     if given.ndim != 2 or not given.size:
         raise ReproError(f"{name}: found shape {given.shape}; expected [N, d]")
     lengths = np.linalg.norm(given, axis=1)
     bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(bad):
-        raise ReproError(
-            f"{name}: row {first + bad[0]} is zero or holds NaN or infinity ({len(bad)} of {len(given)} rows do)"
-        )
-    return given / lengths[:, None]
+        several = f"{len(bad)} of {len(given)} rows do"
+        raise ReproError(f"{name}: row {first + bad[0]} is zero or holds NaN or infinity ({several})")
+    return np.asarray(lengths)
 
 
 def _chance(
