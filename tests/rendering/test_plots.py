@@ -12,18 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import HOSTILE, LABELS, build, metric, node
+from browser import dead_links
+from fakes import HOSTILE, LABELS, Project, build, metric, node
 from matplotlib.colors import to_rgb
 
 from t2i_repro.audit.contradictions import disagreements
 from t2i_repro.errors import ReproError
-from t2i_repro.rendering import vector_files
+from t2i_repro.rendering import report, vector_files
 from t2i_repro.rendering.charts import POINTS, Curve
 from t2i_repro.rendering.plot_style import COLOURS, MARKERS
 from t2i_repro.rendering.plots import curve, scatter
 from t2i_repro.rendering.told import Told
 from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, write_json
+from t2i_repro.spec.record import Build, building, write_json
 
 SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 SYSTEMS = [
@@ -255,6 +256,35 @@ def test_what_papers_print_differently_stands_at_its_multiple(folder: Path) -> N
     assert {"AttnGAN, CUB, FID", *printed, "As printed."} <= set(texts(folder / "a.svg"))
     for suffix in ("svg", "pdf"):
         assert (folder / f"a.{suffix}").read_bytes() == (folder / f"b.{suffix}").read_bytes()
+
+
+def test_the_page_shows_plots_in_vectors_and_names_them_where_their_runs_are_shown() -> None:
+    project = Project()
+    score = project.score("df-gan", "curve", metric(2.0, 0.1))
+    systems = [{"label": "DF-GAN", "system": "df-gan"}]
+    told = {"paper": "ssa-gan", "figure": "fig30", "where": "Fig. 30", "caption": "A plot."}
+    plot = figure("curve", systems, {"df-gan/64/8": score}, **told)
+    build(plot, lambda out: write_json(out / "figure.json", dataclasses.asdict(curve(plot, out, Build(plot)))))
+    page = dataclasses.replace(project.report, inputs={**project.report.inputs, "ssa-gan/fig30": plot.as_input()})
+    out = Path(page.folder)
+    with building(page, out) as work:
+        report.run(page, out, work)
+    assert dead_links(out) == []
+    shown = (out / "paper-ssa-gan.html").read_text()
+    assert '<img src="files/ssa-gan-fig30.svg"' in shown
+    assert '<img src="files/ssa-gan-fig5.png"' in shown
+    for suffix in ("svg", "pdf", "png", "csv"):
+        assert (out / f"files/ssa-gan-fig30.{suffix}").read_bytes() == Path(
+            plot.folder, f"figure.{suffix}"
+        ).read_bytes()
+    pages = {name: next(out.glob(f"run-cub-{name}-s0-*.html")).read_text() for name in project.runs}
+    assert ["paper-ssa-gan.html#ssa-gan-fig30" in text for text in pages.values()] == [True, False]
+    assert ["paper-ssa-gan.html#ssa-gan-fig5" in text for text in pages.values()] == [False, True]
+    losses = {path.name for path in (out / "files").glob("losses-*")}
+    assert losses == {
+        f"losses-{Path(run.folder).name}.{suffix}" for run in project.runs.values() for suffix in ("svg", "pdf")
+    }
+    assert {"d_loss", "g_loss", "damsm", "d_real"} <= set(texts(next((out / "files").glob("losses-*.svg"))))
 
 
 # Viénot, Brettel and Mollon 1999: linear RGB as seen without red-sensitive, or green-sensitive, cones.

@@ -201,9 +201,14 @@ class Site:
                 if any(self.owner(score) == page.path for score in table.scores()):
                     found.append((f"paper-{paper['id']}.html#{table.anchor}", f"{paper['id']}, {table.name}"))
             for figure in paper["figures"]:
-                if isinstance(figure, FigureShown) and page.path in figure.inputs:
+                if isinstance(figure, FigureShown) and page.path in self.behind(figure):
                     found.append((f"paper-{paper['id']}.html#{figure.anchor}", f"{paper['id']}, {figure.name}"))
         return found
+
+    def behind(self, figure: FigureShown) -> set[str]:
+        """Folders of the runs that a figure shows, or whose scores it plots: of each input the nearest."""
+        chains = [self.library.chain(path) for path in figure.inputs]
+        return {next((str(item.path) for item in chain if item.kind in RUNS), "") for chain in chains}
 
     def comparable(self) -> int:
         """Number of cells that may be compared with print."""
