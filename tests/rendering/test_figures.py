@@ -208,6 +208,10 @@ def test_an_encoder_of_characters_reads_every_word(studio: Studio) -> None:
     figure = studio.draw({"b": run}, **COMPARED, captions=["Chartreuse!", "a chartreuse wing"])
     assert [row["dropped"] for row in figure.rows] == [[], []]
     assert [caption.text for caption in run.seen] == ["Chartreuse!", "a chartreuse wing"]
+    assert not any("Not read" in note for note in figure.notes)
+    mixed = studio.draw({"b": run, "a": FakeRun()}, **COMPARED, captions=["a chartreuse wing"])
+    assert [row["dropped"] for row in mixed.rows] == [["chartreuse"]]
+    assert any("Not read" in note and "(b: read" in note for note in mixed.notes)
 
 
 def test_stages_stand_side_by_side_small_to_large(studio: Studio, grids: list[Grid]) -> None:
@@ -244,6 +248,10 @@ def test_words_change_under_the_same_noises(studio: Studio, grids: list[Grid]) -
     assert list(grids[0].columns) == [(f"noise {number}", name) for number in (1, 2) for name in ("mask", "image")]
     assert [[picture.pixels.ndim for picture in row.pictures] for row in grids[0].rows] == [[2, 3, 2, 3]] * 4
     assert [row["caption"] for row in figure.rows] == ["a red bird", "a blue bird", "a wing", "a chartreuse wing"]
+    assert "The sentences between two lines are painted with the same noises." in figure.notes
+    alone = studio.draw({"gan": run}, **{**WORDS, "groups": WORDS["groups"][:1]})
+    assert "The sentences are painted with the same noises." in alone.notes
+    assert len(grids[1].columns) == 4
 
 
 def test_a_sentence_becomes_another_in_equal_steps(studio: Studio, grids: list[Grid]) -> None:

@@ -37,7 +37,9 @@ def test_a_grid_comes_as_picture_and_as_vectors_twice_the_same(tmp_path: Path) -
     for suffix in ("png", "pdf"):
         one, two = (tmp_path / name / f"figure.{suffix}" for name in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
-    assert (tmp_path / "one/figure.pdf").read_bytes().startswith(b"%PDF")
+    vectors = (tmp_path / "one/figure.pdf").read_bytes()
+    assert vectors.startswith(b"%PDF")
+    assert vectors.count(b"/Subtype /Image") == 4  # each picture is one of its own; all else is text and lines
 
 
 @pytest.mark.parametrize("columns", range(1, 25))

@@ -120,7 +120,9 @@ class Cast:
         whole = [text for text in dict.fromkeys(wanted) if not self.can_read(Sentence(text))]
         notes = [f"Not drawn, since no word of it is in the vocabulary of these data: “{text}”" for text in whole]
         if any(self.dropped(Sentence(text)) for text in wanted if text not in whole):
-            notes.append("Not read: words that are not in the vocabulary of these data.")
+            free = [system for system, painter in self.painters.items() if painter.run.text.reads_any_word]
+            but = f" ({', '.join(free)}: read, letter by letter or by CLIP)" if free else ""
+            notes.append(f"Not read: words that are not in the vocabulary of these data{but}.")
         return notes
 
     def told(self, sentence: Sentence) -> dict[str, object]:

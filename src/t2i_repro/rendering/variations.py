@@ -45,7 +45,8 @@ def words(node: Node, out: Path, build: Build) -> Told:
         raise ReproError(f"{node.name}: the run can read none of its sentences; change `groups`")
     names = ("mask", "image") if masked else ("",)
     columns = [(f"noise {column + 1}", name) for column in range(noises) for name in names]
-    notes = [heading(node), "The sentences between two lines are painted with the same noises."]
+    same = "between two lines " if len(node.spec["groups"]) > 1 else ""
+    notes = [heading(node), f"The sentences {same}are painted with the same noises."]
     if masked:
         notes.append("Left of each image its last mask, from its least value (black) to its greatest (white).")
     notes += [*registry_notes(node), *cast.notes([text for group in node.spec["groups"] for text in group])]
