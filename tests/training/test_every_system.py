@@ -23,6 +23,8 @@ from t2i_repro.training.painting import paint
 from t2i_repro.training.text import Caption, TextSide
 
 NAMES = list(variants())
+# The run that a system continues, and the trunk below the projections that SSA-GAN tunes.
+FROZEN = ("generator.base.", "generator.stage_one.", "image_encoder.trunk.")
 STEPS = 2  # at such widths a ReLU may be closed to a whole batch
 
 
@@ -62,6 +64,9 @@ def test_a_step_trains_its_networks_and_nothing_else(name: str, tmp_path: Path) 
         assert all(bool(torch.isfinite(value)) and not value.requires_grad for value in losses.values())
     learning = {id(p) for network in gan.modules().values() for p in network.parameters() if p.requires_grad}
     trained = {key for key, value in known.items() if id(value) in learning}
+    playing = {id(p) for network in gan.modules().values() for p in network.parameters()}
+    resting = {key for key, value in known.items() if id(value) in playing - learning}
+    assert all(key.startswith(FROZEN) for key in resting)
     changed = {key for key, value in known.items() if not torch.equal(value, before[key])}
     assert len({id(known[key]) for key in trained}) == len(learning)
     assert changed <= trained
