@@ -18,7 +18,7 @@ from t2i_repro.spec.plan import Planner
 HERE = Path(__file__).parent
 PARTS = (
     *("Snakefile", "workflow", "profiles", "params.yaml", "papers", "src"),
-    *("dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore"),
+    *("dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore", "docs/divergences.md"),
 )
 Done = subprocess.CompletedProcess[str]
 MAIN = """\
