@@ -63,11 +63,12 @@ function makeSearchable(list) {
 function enlargePictures() {
   const links = [...document.querySelectorAll("a.large")];
   if (!links.length || !window.HTMLDialogElement) return;
+  const button = (text) => element("button", { type: "button" }, text);
   const picture = element("img", { alt: "" }), caption = element("p", {}), file = element("a", {}, "Open the file");
-  const before = element("button", { type: "button" }, "← Previous"), after = element("button", { type: "button" }, "Next →");
-  const close = element("button", { type: "button" }, "Close");
+  const before = button("← Previous"), after = button("Next →"), full = button("Full size"), close = button("Close");
+  full.setAttribute("aria-pressed", "false");
   const dialog = element("dialog", { class: "viewer", "aria-label": "Picture" },
-    element("div", { class: "bar" }, before, after, file, close), picture, caption);
+    element("div", { class: "bar" }, before, after, full, file, close), picture, caption);
   let place = 0;
   const show = (wanted) => {
     place = (wanted + links.length) % links.length;
@@ -86,6 +87,7 @@ function enlargePictures() {
   }));
   before.addEventListener("click", () => show(place - 1));
   after.addEventListener("click", () => show(place + 1));
+  full.addEventListener("click", () => full.setAttribute("aria-pressed", dialog.classList.toggle("full")));
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("keydown", (event) => {
