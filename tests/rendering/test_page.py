@@ -222,7 +222,7 @@ def planned(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_the_page_shows_what_is_built_so_far(planned: Planner, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["page", "scale=smoke", "papers=[ssa-gan]"]
+    command = ["page", "--set", "scale=smoke", "--set", "papers=[ssa-gan]"]
     assert main(command) == 0
     site, table = Path("results/smoke/report"), Path("results/smoke/report/files/ssa-gan-table2.json")
     for name in ("index.html", "paper-ssa-gan.html"):

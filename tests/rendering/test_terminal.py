@@ -93,7 +93,7 @@ def test_the_papers_are_listed_with_what_is_built(rendered: Path, capsys: pytest
     assert "Nothing can be planned: scale 'paper' is for real data" in out
 
 
-@pytest.mark.parametrize("command", [["plan"], ["papers"], ["tables", "ssa-gan"], ["audit"]])
+@pytest.mark.parametrize("command", [["plan"], ["papers"], ["tables", "ssa-gan"], ["audit"], ["page"]])
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

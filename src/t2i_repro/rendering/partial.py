@@ -13,18 +13,18 @@ from t2i_repro.rendering import render, report
 from t2i_repro.spec.node import Input, Node
 from t2i_repro.spec.plan import Planner
 from t2i_repro.spec.record import AlreadyBuilt, building, read_record, write_json
-from t2i_repro.spec.show import parse_settings
+from t2i_repro.spec.settings import add_settings, parse_settings
 
 NOT_YET = "not run yet"
 NOT_DRAWN = "not built yet: what it is drawn from is not there"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("settings", metavar="KEY=VALUE", nargs="*", help="override params.yaml, e.g. scale=small")
+    add_settings(parser)
 
 
 def main(args: argparse.Namespace) -> None:
-    planner = Planner(Path("."), parse_settings(args.settings))
+    planner = Planner(Path("."), parse_settings(args.set))
     whole = planner.targets["report"]
     by_folder = {node.folder: node for node in planner.nodes.values()}
     tables = {
