@@ -66,7 +66,7 @@ class TableShown(Shown):
 
 @dataclass(frozen=True)
 class FigureShown(Shown):
-    """``width``, ``height``: what its picture takes on the page, half its pixels; that is sharp on dense screens, too."""
+    """``width``, ``height``: what its picture takes on the page, half its pixels, for dense screens."""
 
     content: dict[str, Any]
     spec: dict[str, Any]
