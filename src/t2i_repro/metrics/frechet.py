@@ -41,7 +41,7 @@ def frechet_distance(first: Array, second: Array) -> float:
         return 0.0
     moments = Moments.of(first), Moments.of(second)
     varying = _varying(moments[0].scatter, moments[1].scatter)
-    covariances = [given.covariance[np.ix_(varying, varying)] for given in moments]
+    covariances = [_part(given.covariance, varying) for given in moments]
     factors = [
         partial(_factor_of_samples, features, varying, given.mean[varying], covariance)
         for features, given, covariance in zip((first, second), moments, covariances, strict=True)
@@ -66,9 +66,9 @@ def frechet_from_moments(mean1: Array, covariance1: Array, mean2: Array, covaria
             raise ReproError("mean or covariance holds NaN or infinity")
     if np.array_equal(means[0], means[1]) and np.array_equal(full[0], full[1]):
         return 0.0
-    full = [(covariance + covariance.T) / 2 for covariance in full]
+    full = [_symmetric(covariance) for covariance in full]
     varying = _varying(full[0], full[1])
-    covariances = [covariance[np.ix_(varying, varying)] for covariance in full]
+    covariances = [_part(covariance, varying) for covariance in full]
     cross = _trace_of_root(
         partial(_factor_of_covariance, covariances[0]), partial(_factor_of_covariance, covariances[1]), covariances[1]
     )
@@ -103,6 +103,14 @@ def same_rows(first: Array, second: Array) -> bool:
 def _varying(first: Float64, second: Float64) -> npt.NDArray[np.intp]:
     """Columns that vary in both sets; the others (a unit that never fires) add nothing to the cross term."""
     return np.flatnonzero((np.diag(first) > 0) & (np.diag(second) > 0))
+
+
+def _symmetric(covariance: Float64) -> Float64:
+    return covariance if np.array_equal(covariance, covariance.T) else (covariance + covariance.T) / 2
+
+
+def _part(covariance: Float64, columns: npt.NDArray[np.intp]) -> Float64:
+    return covariance if len(columns) == len(covariance) else covariance[np.ix_(columns, columns)]
 
 
 def _distance(mean1: Float64, covariance1: Float64, mean2: Float64, covariance2: Float64, cross: float) -> float:
@@ -165,7 +173,9 @@ def _trace_of_root(factor: Callable[[], Float64], other: Callable[[], Float64], 
     rows = factor()
     if min(rows.size, covariance.size) == 0:
         return 0.0
-    values = np.linalg.eigvalsh(_product(rows, covariance))
+    from scipy.linalg import eigvalsh
+
+    values = eigvalsh(_product(rows, covariance), driver="evd", overwrite_a=True, check_finite=False)
     noise = EPSILON * max(float(values[-1]), 0.0)
     roots = np.sqrt(np.maximum(values, 0.0))
     # An eigenvalue known to +-noise has a root known to +-noise / (2 root); signs differ, so squares add.
