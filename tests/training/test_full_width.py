@@ -44,6 +44,7 @@ def test_every_system_is_measured_or_stood_for() -> None:
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not steps.STATUS.exists(), reason=f"needs {steps.STATUS}")
 @pytest.mark.parametrize("architecture", REPRESENTATIVES)
 def test_a_step_of_four_fits_eight_gigabytes(architecture: str, capsys: pytest.CaptureFixture[str]) -> None:
