@@ -75,7 +75,7 @@ rule outside:
     benchmark:
         "results/{scale}/benchmarks/import/{name}.tsv"
     conda:
-        "../envs/base.yaml"
+        "../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=1000,
