@@ -1,11 +1,13 @@
 """Arrays written and read a few rows at a time."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.moments import Moments
 from t2i_repro.metrics.rows import float_rows, stored_rows
 from t2i_repro.metrics.sources import open_source
 
@@ -50,3 +52,25 @@ def test_archives_packed_and_not(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "packed.npz", images)
     for name in ("plain", "packed"):
         np.testing.assert_array_equal(open_source(tmp_path / f"{name}.npz").read(0, 3, None), images)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs /proc/self/smaps")
+def test_mapped_files_do_not_stay_in_memory(tmp_path: Path) -> None:
+    """Pages of 40 MB that were read are let go; changes to a private copy are kept."""
+    rows = np.random.default_rng(0).standard_normal((20_000, 512), dtype=np.float32)
+    np.save(tmp_path / "features.npy", rows)
+
+    def resident() -> int:
+        """Kilobytes."""
+        parts = Path("/proc/self/smaps").read_text().split("features.npy")[1:]
+        return sum(int(re.search(r"Rss:\s+(\d+)", part)[1]) for part in parts)  # type: ignore[index]
+
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    expected = Moments.of(rows)
+    assert np.array_equal(Moments.of(mapped).scatter, expected.scatter)
+    assert resident() < rows.nbytes / 1024 / 2
+    assert np.array_equal(mapped[7], rows[7])
+    changed = np.load(tmp_path / "features.npy", mmap_mode="c")
+    changed[3] = 5
+    Moments.of(changed)
+    assert (changed[3] == 5).all()

@@ -75,6 +75,10 @@ class Looking:
             raise ReproError(f"{path}: SHA-256 {found}; expected {known['sha256']}. Remove it and fetch it again")
         return open_weights(path, entry["asset"], entry["trunk"], found, self.device, preparation)
 
+    def close(self) -> None:
+        """Lets go of the networks."""
+        self._opened.clear()
+
     def standin(self, name: str, network: Network) -> bool:
         return network.standin or name in self.instead
 

@@ -1,5 +1,6 @@
 """Mean and covariance in float64, gathered block by block; shards merge to the moments of the whole."""
 
+import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,14 @@ def blocks(features: Array) -> Iterator[Float64]:
     """Rows of `features` [N, d] in float64, a block at a time, so that a memory-mapped file is never read whole."""
     for start in range(0, len(features), ROWS):
         yield np.asarray(features[start : start + ROWS], dtype=np.float64)
+        forget(features)
+
+
+def forget(features: Array) -> None:
+    """Lets go of the pages of a mapped file: they would count as this process's memory until the system wants them."""
+    mapped = getattr(features, "_mmap", None)
+    if getattr(features, "mode", None) == "r" and hasattr(mapped, "madvise"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ Captions: a .csv with a column `caption` (optional: `file`, `class`), or one cap
 """
 
 import argparse
-import csv
 import json
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from t2i_repro.metrics.given import Given, Result
 from t2i_repro.metrics.images import Images
 from t2i_repro.metrics.protocols import METRICS
 from t2i_repro.metrics.score import label
-from t2i_repro.metrics.sources import Source, open_source
+from t2i_repro.metrics.sources import Source, open_source, read_captions
 from t2i_repro.spec.params import load_params
 from t2i_repro.spec.record import write_json
 
@@ -93,25 +92,6 @@ def known_protocol(name: str, params: dict[str, Any]) -> dict[str, Any]:
     return params["protocols"][name]
 
 
-def read_captions(path: Path, samples: Source) -> list[tuple[str, int]]:
-    """Caption and class (-1: none) of each sample. Raises ReproError where there is not one for each."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".csv":
-        rows = [{"caption": line} for line in text.splitlines() if line.strip()]
-    else:
-        rows = list(csv.DictReader(text.splitlines()))
-    if rows and "file" in rows[0]:
-        by_name = {row["file"]: row for row in rows}
-        absent = [name for name in samples.names if name not in by_name]
-        if absent:
-            raise ReproError(f"{path}: no caption of {absent[0]} ({len(absent)} samples have none)")
-        rows = [by_name[name] for name in samples.names]
-    if len(rows) != len(samples) or "caption" not in (rows[0] if rows else {}):
-        raise ReproError(f"{path}: {len(rows)} captions; expected one for each of {len(samples)} images")
-    classes = {name: number for number, name in enumerate(sorted({row.get("class") or "" for row in rows}))}
-    return [(row["caption"], classes[row["class"]] if row.get("class") else -1) for row in rows]
-
-
 def score_all(
     looking: "Looking",
     protocols: dict[str, dict[str, Any]],
@@ -132,14 +112,17 @@ def score_all(
     if with_real and real is None:
         raise ReproError(f"{', '.join(name for name in protocols)}: give --real IMAGES to compare with")
     of_real = looking.features(real, with_real, side, store, None) if real is not None and with_real else {}
+    read: dict[str, Features] = {}
+    for name, entry in protocols.items():
+        if "captions" in entry and texts is None:
+            raise ReproError(f"{name}: give --captions FILE")
+        if "captions" in entry and texts is not None and looks[name][0] not in read:
+            read[looks[name][0]] = looking.captions(looks[name][0], texts)
+    looking.close()  # what follows takes memory of its own
     results = []
     for name, entry in protocols.items():
         look = looks.get(name)
-        captions: Features | None = None
-        if "captions" in entry:
-            if texts is None:
-                raise ReproError(f"{name}: give --captions FILE")
-            captions = looking.captions(look[0] if look else "", texts)
+        captions = read[look[0]] if look and "captions" in entry else None
         images = Images(
             len(samples), side, lambda a, b: samples.read(a, b, None), False, False, None, origin_of(texts, samples)
         )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import check_features, frechet_distance, frechet_from_moments
-from t2i_repro.metrics.moments import Array, Float64, Moments
+from t2i_repro.metrics.moments import Array, Float64, Moments, forget
 from t2i_repro.metrics.quantiles import normal_quantile, student_quantile
 from t2i_repro.spec.digest import derive_seed
 
@@ -139,8 +139,12 @@ def jackknife_of_moments(
     """
     members = _deal(ids, len(samples), groups)
     whole = gather(samples)
-    parts = (gather(samples[members == group]) for group in range(groups))
-    return _jackknifed(statistic(whole), [statistic(_without(whole, part)) for part in parts], confidence)
+    left_out = []
+    for group in range(groups):
+        part = gather(samples[members == group])
+        forget(samples)
+        left_out.append(statistic(_without(whole, part)))
+    return _jackknifed(statistic(whole), left_out, confidence)
 
 
 def frechet_interval(
