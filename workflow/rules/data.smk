@@ -75,7 +75,7 @@ rule outside:
     benchmark:
         "results/{scale}/benchmarks/import/{name}.tsv"
     conda:
-        "../envs/torch.yaml"
+        "../envs/base.yaml"
     threads: 1
     resources:
         mem_mb=1000,

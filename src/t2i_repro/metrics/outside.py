@@ -16,8 +16,7 @@ from t2i_repro.data.captions import tokenise
 from t2i_repro.data.manifest import content_digest
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.sources import LOSSLESS, LOSSY, Source, open_source
-from t2i_repro.metrics.standalone import read_captions
+from t2i_repro.metrics.sources import LOSSLESS, LOSSY, Source, open_source, read_captions
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import Build, atomic_write, hash_files, read_record
 

@@ -1,5 +1,6 @@
 """Images from anywhere: a folder, a zip archive, an .npz or .npy file; with what is odd about them counted."""
 
+import csv
 import hashlib
 import io
 import shutil
@@ -138,3 +139,22 @@ def unpacked(path: Path) -> IO[bytes]:
             shutil.copyfileobj(packed, file, 1 << 20)
     file.seek(0)
     return file
+
+
+def read_captions(path: Path, samples: Source) -> list[tuple[str, int]]:
+    """Caption and class (-1: none) of each sample. Raises ReproError where there is not one for each."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".csv":
+        rows = [{"caption": line} for line in text.splitlines() if line.strip()]
+    else:
+        rows = list(csv.DictReader(text.splitlines()))
+    if rows and "file" in rows[0]:
+        by_name = {row["file"]: row for row in rows}
+        absent = [name for name in samples.names if name not in by_name]
+        if absent:
+            raise ReproError(f"{path}: no caption of {absent[0]} ({len(absent)} samples have none)")
+        rows = [by_name[name] for name in samples.names]
+    if len(rows) != len(samples) or "caption" not in (rows[0] if rows else {}):
+        raise ReproError(f"{path}: {len(rows)} captions; expected one for each of {len(samples)} images")
+    classes = {name: number for number, name in enumerate(sorted({row.get("class") or "" for row in rows}))}
+    return [(row["caption"], classes[row["class"]] if row.get("class") else -1) for row in rows]
