@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.moments import Array, Float64, Moments, blocks
+from t2i_repro.metrics.moments import ROWS, Array, Float64, Moments, blocks, forget
 
 EPSILON = float(np.finfo(np.float64).eps)
 CONDITION = 1e-10  # smallest squared Cholesky pivot, relative to the largest variance, that is trusted
@@ -89,7 +89,7 @@ def check_features(features: Array, name: str) -> None:
 
 def same_rows(first: Array, second: Array) -> bool:
     """Whether two sets hold the same rows, in any order."""
-    if first.shape != second.shape or not np.array_equal(np.sort(first[:, 0]), np.sort(second[:, 0])):
+    if first.shape != second.shape or not np.array_equal(_first_column(first), _first_column(second)):
         return False
     if np.array_equal(first, second):
         return True
@@ -98,6 +98,16 @@ def same_rows(first: Array, second: Array) -> bool:
     rows = f"V{first.shape[1] * first.itemsize}"
     one, other = (np.sort(np.ascontiguousarray(given + 0.0).view(rows).ravel()) for given in (first, second))
     return bool(np.array_equal(one, other))
+
+
+def _first_column(features: Array) -> Array:
+    """Its values, sorted; read a block at a time, for a column of a mapped file touches every page of it."""
+    column = np.empty(len(features), dtype=features.dtype)
+    for start in range(0, len(features), ROWS):
+        column[start : start + ROWS] = features[start : start + ROWS, 0]
+        forget(features)
+    column.sort()
+    return column
 
 
 def _varying(first: Float64, second: Float64) -> npt.NDArray[np.intp]:
