@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import check_features, frechet_distance, frechet_from_moments
-from t2i_repro.metrics.moments import Array, Float64, Moments, forget
+from t2i_repro.metrics.moments import ROWS, Array, Float64, Moments, forget
 from t2i_repro.metrics.quantiles import normal_quantile, student_quantile
 from t2i_repro.spec.digest import derive_seed
 
@@ -141,8 +141,7 @@ def jackknife_of_moments(
     whole = gather(samples)
     left_out = []
     for group in range(groups):
-        part = gather(samples[members == group])
-        forget(samples)
+        part = gather(_picked(samples, members == group))
         left_out.append(statistic(_without(whole, part)))
     return _jackknifed(statistic(whole), left_out, confidence)
 
@@ -246,6 +245,15 @@ def _deal(ids: Ids | None, count: int, groups: int) -> Integers:
     numbers = np.empty(count, dtype=np.int64)
     numbers[hashed_order(ids, count, "jackknife")] = np.arange(count) % groups
     return numbers
+
+
+def _picked(samples: Array, chosen: npt.NDArray[np.bool_]) -> Array:
+    """``samples[chosen]``, from a block of a mapped file at a time."""
+    parts = []
+    for start in range(0, len(samples), ROWS):
+        parts.append(samples[start : start + ROWS][chosen[start : start + ROWS]])
+        forget(samples)
+    return np.concatenate(parts)
 
 
 def _without(whole: Moments, part: Moments) -> Moments:
