@@ -140,6 +140,13 @@ def test_rows_that_share_a_configuration_share_a_run(copy: Path) -> None:
     assert len(records(planner, "train")) == 12
 
 
+def test_systems_that_differ_in_what_a_scale_overrides_share_a_run(project: Path) -> None:
+    planner = Planner(project)
+    assert planner.systems["msmt-gan"] != planner.systems["mtwig-sdm-imhm"]
+    assert planner.train("msmt-gan", "cub", 0) is planner.train("mtwig-sdm-imhm", "cub", 0)
+    assert len({node.digest for node in planner.nodes.values()}) == len(planner.nodes)
+
+
 def test_every_cell_has_a_run_or_a_reason(project: Path) -> None:
     planner = Planner(project)
     for table_id in ("table1", "table2", "table3"):

@@ -2,7 +2,7 @@
 # Every path carries one, so an input's time of change means nothing: all inputs are `ancient`, and a job runs when
 # its output is absent.
 
-planned = {node.digest: node for node in planner.nodes.values()}
+planned = planner.by_digest
 
 
 def inputs(wildcards):

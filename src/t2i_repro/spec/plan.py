@@ -29,6 +29,7 @@ class Planner:
         self.registry = load_papers(project)
         self.systems = resolve_systems(self.registry, tuple(self.params["datasets"]))
         self.nodes: dict[str, Node] = {}
+        self.by_digest: dict[str, Node] = {}
         outside.check_outside(self)
         for paper in self.params["papers"]:
             if paper not in self.registry:
@@ -39,10 +40,12 @@ class Planner:
     def add(
         self, kind: str, name: str, spec: dict[str, Any], inputs: Mapping[str, Node] | None = None, **extra: Any
     ) -> Node:
-        """Make a node, or return the one that is already there."""
+        """Make a node, or return the one with this content, whatever its name: systems that differ in what a scale
+        overrides are one at that scale."""
         given: dict[str, Input] = {role: node.as_input() for role, node in (inputs or {}).items()}
         scale = "all" if kind == "asset" else self.params["scale"]
         node = Node(kind=kind, name=name, scale=scale, spec=spec, inputs=given, **extra)
+        node = self.by_digest.setdefault(node.digest, node)
         return self.nodes.setdefault(node.record, node)
 
     def raw(self, dataset: str) -> tuple[dict[str, Node], dict[str, Any], dict[str, str]]:
