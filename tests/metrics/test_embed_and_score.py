@@ -241,6 +241,7 @@ def test_the_released_inception_is_asked_for_the_right_layers(world: World, monk
             return values, values / 50
 
     monkeypatch.setattr(module, "FeatureExtractorInceptionV3", Fake)
+    monkeypatch.setattr("t2i_repro.metrics.networks.InceptionTF", lambda port, device: port)
     spec = {"sha256": "", "trunk": "inception-tf"}
     asset = built(
         world.node("asset", "inception-tf-2015", spec), lambda folder: (folder / "weights.pth").write_bytes(b"w")
