@@ -25,7 +25,7 @@ def blocks(features: Array) -> Iterator[Float64]:
 def forget(features: Array) -> None:
     """Lets go of the pages of a mapped file: they would count as this process's memory until the system wants them."""
     mapped = getattr(features, "_mmap", None)
-    if getattr(features, "mode", None) == "r" and hasattr(mapped, "madvise"):
+    if mapped is not None and getattr(features, "mode", None) == "r" and hasattr(mapped, "madvise"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
