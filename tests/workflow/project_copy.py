@@ -39,7 +39,7 @@ class Copy:
     def run(self, *command: str, check: bool = True, **environment: str) -> Done:
         """Run a command in the project as a user would."""
         own = self.environment(**environment)
-        done = subprocess.run(command, cwd=self.folder, env=own, capture_output=True, text=True, timeout=1500)
+        done = subprocess.run(command, cwd=self.folder, env=own, capture_output=True, text=True, timeout=3000)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
