@@ -15,8 +15,8 @@ from t2i_repro.spec.papers import load_papers
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(3600)]
 
-# `make demo` may take 20 minutes on two cores. CPU time is what a busy machine changes least; a slower one gets a quarter
-# more.
+# `make demo` may take 20 minutes on two cores. CPU time is what a busy machine changes least; a slower machine gets a
+# quarter more.
 DEMO_CPU_SECONDS = 2 * 20 * 60 * 1.25
 JOB_MB = 3000
 
