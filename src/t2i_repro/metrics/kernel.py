@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import check_features, same_rows
-from t2i_repro.metrics.moments import Array, Float64
+from t2i_repro.metrics.moments import Array, Float64, forget
 
 ROWS = 1024  # rows of a block of the kernel matrix: 8 MB in float64
 
@@ -112,6 +112,8 @@ def _row_sums(first: Array, second: Array | None) -> tuple[Float64, Float64]:
                 continue
             sums[start : start + ROWS] += values.sum(axis=1)
             (sums if second is None else columns)[place : place + ROWS] += values.sum(axis=0)
+        forget(first)
+        forget(other)
     return sums, columns
 
 
