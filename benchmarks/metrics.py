@@ -13,8 +13,9 @@ import importlib
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -38,7 +39,7 @@ class Task(NamedTuple):
 
     title: str
     contestants: Contestants
-    wanted: dict[str, float] = {}  # noqa: RUF012 (never changed)
+    wanted: Mapping[str, float] = MappingProxyType({})
 
 
 @cache

@@ -63,7 +63,7 @@ def test_mapped_files_do_not_stay_in_memory(tmp_path: Path) -> None:
     def resident() -> int:
         """Kilobytes."""
         parts = Path("/proc/self/smaps").read_text().split("features.npy")[1:]
-        return sum(int(re.search(r"Rss:\s+(\d+)", part)[1]) for part in parts)  # type: ignore[index]
+        return sum(int(re.findall(r"Rss:\s+(\d+)", part)[0]) for part in parts)
 
     mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
     expected = Moments.of(rows)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from t2i_repro.rendering import report
 from t2i_repro.spec.node import Node
 from t2i_repro.spec.record import AlreadyBuilt, building, write_json
 
@@ -204,3 +205,11 @@ def divergences(text: str) -> str:
 
 def picture(side: int, seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8))
+
+
+def built(project: Project) -> Path:
+    """The report's folder, with the report in it."""
+    folder = Path(project.report.folder)
+    with building(project.report, folder) as work:
+        report.run(project.report, folder, work)
+    return folder

@@ -8,17 +8,15 @@ from pathlib import Path
 
 import pytest
 from browser import check_site, drive
-from fakes import HOSTILE, Project, divergences, metric
+from fakes import HOSTILE, Project, built, divergences, metric
 
 from t2i_repro.cli import main
-from t2i_repro.rendering import report
 from t2i_repro.rendering.divergences import inline, names, read_divergences
 from t2i_repro.rendering.overview import natural
 from t2i_repro.rendering.pages import TEMPLATES
 from t2i_repro.rendering.partial import with_what_is_built
 from t2i_repro.rendering.shown import figure_name
 from t2i_repro.spec.plan import Planner
-from t2i_repro.spec.record import building
 
 TABLE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>x</title><link rel="icon" href="data:,">
 <script src="page.js" defer></script></head><body>
@@ -44,13 +42,6 @@ const click = (number) => { heads[number].querySelector("button").click(); retur
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return built(Project())
-
-
-def built(project: Project) -> Path:
-    folder = Path(project.report.folder)
-    with building(project.report, folder) as work:
-        report.run(project.report, folder, work)
-    return folder
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from browser import check_site, dead_links
-from fakes import HOSTILE, Project, build, node
+from fakes import HOSTILE, Project, build, built, node
 
 from t2i_repro.audit.contradictions import Compared, Print
 from t2i_repro.rendering import report
@@ -18,13 +18,6 @@ from t2i_repro.spec.record import Build, building
 from t2i_repro.spec.reported import Cell
 
 OUR_SCRIPT = '<script src="page.js" defer></script>'
-
-
-def built(project: Project) -> Path:
-    folder = Path(project.report.folder)
-    with building(project.report, folder) as work:
-        report.run(project.report, folder, work)
-    return folder
 
 
 @pytest.fixture

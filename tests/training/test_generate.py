@@ -40,7 +40,7 @@ def test_pictures_carry_their_captions(flow: Flow, tmp_path: Path, capsys: pytes
     ]
     assert capsys.readouterr().out.split() == [str(out / name) for name in names]
     with Image.open(out / names[2]) as picture:
-        told = picture.text  # type: ignore[attr-defined]
+        told = picture.info
         assert told["Title"] == captions[1]
         assert "train, seed 4, variant 0" in told["Description"]
         ink = np.asarray(picture.convert("L"))[180:] < 100

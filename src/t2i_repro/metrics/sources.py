@@ -132,7 +132,7 @@ def of_array(path: Path) -> Source:
 
 def unpacked(path: Path) -> IO[bytes]:
     """The first array of an archive, in a file that goes when it is closed."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - returned open; it goes with the Source that reads it
     with zipfile.ZipFile(path) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".npy"))
         with archive.open(name) as packed:

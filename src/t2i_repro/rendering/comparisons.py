@@ -21,10 +21,7 @@ def samples(node: Node, out: Path, build: Build) -> Told:
     """A row per caption, a column per system."""
     cast = Cast.of(node, build)
     sentences, systems = cast.sentences(node), columns_of(node)
-    painted = {}
-    for system, painter in cast.painters.items():
-        captions = [painter.caption(sentence) for sentence in sentences]
-        painted[system] = painter.run.generate(captions, painter.noise(range(len(sentences))))
+    painted = {system: images[-1] for system, images in cast.stages(sentences).items()}
     rows = [
         Row(sentence.text, [Picture(painted[system][index]) for system, _ in systems], cast.unread(sentence))
         for index, sentence in enumerate(sentences)
@@ -39,10 +36,7 @@ def stages(node: Node, out: Path, build: Build) -> Told:
     """A row per caption and system, a column per stage."""
     cast = Cast.of(node, build)
     sentences, systems = cast.sentences(node), columns_of(node)
-    painted = {}
-    for system, painter in cast.painters.items():
-        captions = [painter.caption(sentence) for sentence in sentences]
-        painted[system] = painter.run.stages(captions, painter.noise(range(len(sentences))))
+    painted = cast.stages(sentences)
     rows = []
     for index, sentence in enumerate(sentences):
         for place, (system, label) in enumerate(systems):

@@ -110,6 +110,14 @@ class Cast:
             )
         return found
 
+    def stages(self, sentences: Sequence[Sentence]) -> dict[str, list[npt.NDArray[np.uint8]]]:
+        """What each system paints of the sentences at every stage, small to large; noise i for sentence i."""
+        noises = range(len(sentences))
+        return {
+            system: painter.run.stages([painter.caption(sentence) for sentence in sentences], painter.noise(noises))
+            for system, painter in self.painters.items()
+        }
+
     def unread(self, sentence: Sentence) -> list[str]:
         """The small line beneath a sentence that loses words, if it does."""
         dropped = self.dropped(sentence)

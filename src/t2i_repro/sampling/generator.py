@@ -17,7 +17,7 @@ from t2i_repro.spec.record import read_record
 from t2i_repro.training.checkpoint import weights_file
 from t2i_repro.training.encoders import load_weights
 from t2i_repro.training.environment import pick_device
-from t2i_repro.training.painting import Painting, paint, paint_text, z_length
+from t2i_repro.training.painting import Painting, noise_length, paint, paint_text, z_length
 from t2i_repro.training.preview import evaluating, to_uint8
 from t2i_repro.training.text import Caption, Text, TextSide
 from t2i_repro.training.text_sides import load_text
@@ -35,7 +35,7 @@ class Run:
     @property
     def noise(self) -> int:
         """Length of the noise vector: all that is random in an image."""
-        return int(self.generator.noise)  # type: ignore[arg-type]
+        return noise_length(self.generator)
 
     @property
     def z(self) -> int:

@@ -58,11 +58,16 @@ def _(generator: NestedGenerator | ExtendedGenerator, noise: Tensor, text: Text)
     return Painting(list(generator.side_outputs(noise, text.sentence).images), [])
 
 
+def noise_length(generator: nn.Module) -> int:
+    """Length of a generator's noise vector: all that is random in an image."""
+    return int(generator.noise)  # type: ignore[arg-type]  # a Module's attributes are tensors to mypy
+
+
 @singledispatch
 def z_length(generator: nn.Module) -> int:
     """How many entries of the noise, from its beginning, are z; the others are epsilon of conditioning augmentation.
     This form: all of them."""
-    return int(generator.noise)  # type: ignore[arg-type]
+    return noise_length(generator)
 
 
 @z_length.register

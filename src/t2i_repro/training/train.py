@@ -21,7 +21,7 @@ from t2i_repro.training.gan import GAN, Parts, Preview
 from t2i_repro.training.loop import Schedule, train
 from t2i_repro.training.multi_stage import MultiStageGAN
 from t2i_repro.training.one_stage import OneStageGAN
-from t2i_repro.training.painting import paint
+from t2i_repro.training.painting import noise_length, paint
 from t2i_repro.training.preview import captioned_grid, to_uint8
 from t2i_repro.training.sentence_systems import SENTENCE_SYSTEMS
 from t2i_repro.training.text import TextSide
@@ -63,7 +63,7 @@ def previewer(prepared: Prepared, text: TextSide, spec: dict[str, Any]) -> Previ
 
     def draw(generator: nn.Module) -> Image:
         device = next(generator.parameters()).device
-        captions, noise = draws.inputs(range(PREVIEWS), int(generator.noise))  # type: ignore[arg-type]
+        captions, noise = draws.inputs(range(PREVIEWS), noise_length(generator))
         images = paint(generator, text, captions, noise, device).images[-1]
         return captioned_grid(to_uint8(images), [caption.text for caption in captions])
 
