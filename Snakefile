@@ -1,4 +1,4 @@
-# Entry of the workflow. What there is to build is planned in src/t2i_repro/spec/plan.py, from params.yaml and papers/;
+# Entry of the workflow. What there is to build is planned in src/t2i_repro/planning/plan.py, from params.yaml and papers/;
 # the rules only say how each kind of artefact is built on a machine.
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ source = Path("src").resolve()
 sys.path.insert(0, str(source))
 
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.plan import Planner, write_specs
+from t2i_repro.planning.plan import Planner, write_specs
 
 
 configfile: "params.yaml"

@@ -28,8 +28,8 @@ from t2i_repro.metrics.inception_tf import InceptionTF
 from t2i_repro.metrics.kernel import kernel_distance, kernel_distance_of_subsets
 from t2i_repro.metrics.moments import Moments
 from t2i_repro.metrics.precision import r_precision
-from t2i_repro.metrics.recall import retrieval
-from t2i_repro.metrics.structural import ms_ssim_of_pairs
+from t2i_repro.metrics.retrieval_at_k import retrieval
+from t2i_repro.metrics.structural_similarity import ms_ssim_of_pairs
 
 Contestants = dict[str, Callable[[], float]]
 

@@ -25,22 +25,22 @@ import torch
 from torch import nn
 
 from t2i_repro.data.batches import Batch
-from t2i_repro.encoders.char_cnn_rnn import CharCnnRnn
-from t2i_repro.encoders.image import ImageEncoder
-from t2i_repro.encoders.itm import ITM, OpenClip
-from t2i_repro.encoders.text import TextEncoder
-from t2i_repro.encoders.trunk import build_trunk
+from t2i_repro.data.sentence_batches import SentenceBatch
 from t2i_repro.models.build import build_generator, count_parameters
-from t2i_repro.models.counts import SENTENCE, VOCABULARIES
-from t2i_repro.spec.papers import load_papers
-from t2i_repro.spec.systems import DATASETS, NoEntryError, resolve_systems, system_on
+from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
+from t2i_repro.models.encoders.damsm_image import ImageEncoder
+from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.itm import ITM, OpenClip
+from t2i_repro.planning.counts import SENTENCE, VOCABULARIES
+from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.systems import DATASETS, NoEntryError, resolve_systems, system_on
+from t2i_repro.sampling.sentence_text import CharCnnRnnText
+from t2i_repro.sampling.text import DamsmText, TextSide
 from t2i_repro.training.checkpoint import save_torch
 from t2i_repro.training.environment import reproducible
 from t2i_repro.training.gan import GAN, Parts
 from t2i_repro.training.itm import ItmText, Kept
-from t2i_repro.training.sentence_batches import SentenceBatch
-from t2i_repro.training.sentence_text import CharCnnRnnText
-from t2i_repro.training.text import DamsmText, TextSide
 from t2i_repro.training.train import SYSTEMS
 
 PROJECT = Path(__file__).resolve().parents[1]

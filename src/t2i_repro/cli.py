@@ -11,9 +11,9 @@ import os
 import sys
 from pathlib import Path
 
+from t2i_repro.core.artefact import read_node
+from t2i_repro.core.record import AlreadyBuilt, building
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.node import read_node
-from t2i_repro.spec.record import AlreadyBuilt, building
 
 # Verb of the flow: (module with `run(node, out, build)`, what it does). Modules are imported when asked for: a table
 # must not wait for torch.
@@ -24,13 +24,13 @@ FLOW = {
     "pretrain": ("t2i_repro.training.pretrain", "train an encoder (DAMSM) or a classifier"),
     "train": ("t2i_repro.training.train", "train a GAN; resumes exactly where it was stopped"),
     "sample": ("t2i_repro.sampling.sample", "generate the images a run is judged by"),
-    "import": ("t2i_repro.metrics.outside", "take over images or a run that others made"),
+    "import": ("t2i_repro.metrics.external", "take over images or a run that others made"),
     "embed": ("t2i_repro.metrics.embed", "compute a network's features of images"),
-    "judge": ("t2i_repro.metrics.judge", "train the ranking network of visual-semantic similarity"),
+    "judge": ("t2i_repro.metrics.ranking_network", "train the ranking network of visual-semantic similarity"),
     "score": ("t2i_repro.metrics.score", "apply a metric protocol to features"),
     "render": ("t2i_repro.rendering.render", "render a table or a figure"),
     "report": ("t2i_repro.rendering.report", "build the HTML report"),
-    "store": ("t2i_repro.spec.store", "lay out what DVC versions"),
+    "store": ("t2i_repro.core.store", "lay out what DVC versions"),
 }
 
 # Verbs of the flow that people can use without a spec file: module with `add_arguments(parser)` and `main(args)`.
@@ -38,17 +38,17 @@ ALONE = {"score": "t2i_repro.metrics.standalone"}
 
 # Verb for people: (module with `add_arguments(parser)` and `main(args)`, what it does).
 TOOLS = {
-    "plan": ("t2i_repro.spec.show", "list what would be built, with digests"),
-    "reported": ("t2i_repro.spec.reported", "print every number of the papers, as printed"),
-    "audit": ("t2i_repro.audit.tool", "check the papers' claims and compare their numbers"),
+    "plan": ("t2i_repro.planning.command", "list what would be built, with digests"),
+    "reported": ("t2i_repro.registry.printed", "print every number of the papers, as printed"),
+    "audit": ("t2i_repro.audit.command", "check the papers' claims and compare their numbers"),
     "papers": ("t2i_repro.rendering.terminal_papers", "list the papers, and what of them can be rebuilt"),
     "tables": ("t2i_repro.rendering.terminal", "print a paper's tables, with rebuilt numbers where there are any"),
     "page": ("t2i_repro.rendering.partial", "build the site from what is there so far; every gap says so"),
     "fetch": ("t2i_repro.data.fetch", "download datasets or weights, with checksum and resume"),
     "generate": ("t2i_repro.sampling.generate", "paint captions of your own with a trained run"),
     "export": ("t2i_repro.sampling.export", "write samples as a folder of PNG files"),
-    "restore": ("t2i_repro.spec.store", "put artefacts that `dvc pull` brought back where Snakemake looks for them"),
-    "params": ("t2i_repro.models.counts", "count parameters of every system at full width"),
+    "restore": ("t2i_repro.core.store", "put artefacts that `dvc pull` brought back where Snakemake looks for them"),
+    "params": ("t2i_repro.planning.counts", "count parameters of every system at full width"),
 }
 
 

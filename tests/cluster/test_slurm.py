@@ -10,7 +10,7 @@ import pytest
 import yaml
 from project_copy import Copy, make_copy
 
-from t2i_repro.spec.params import merged
+from t2i_repro.core.config import merged
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1800)]
 

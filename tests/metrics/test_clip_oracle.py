@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 from test_embed_and_score import World, built
 
-from t2i_repro.metrics.looking import Texts
-from t2i_repro.metrics.networks import Network, open_network, open_weights
-from t2i_repro.spec.digest import file_sha256
+from t2i_repro.core.digest import file_sha256
+from t2i_repro.metrics.extractors import Network, open_network, open_weights
+from t2i_repro.metrics.standalone_features import Texts
 
 open_clip = pytest.importorskip("open_clip")
 CPU, TOLERANCE = torch.device("cpu"), 1e-5

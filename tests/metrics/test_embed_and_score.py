@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import building, write_json
 from t2i_repro.data.prepared import Prepared
-from t2i_repro.encoders.classifier import Classifier
-from t2i_repro.encoders.trunk import build_trunk
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics import embed as embed_verb
 from t2i_repro.metrics import score as score_verb
 from t2i_repro.metrics.frechet import frechet_distance
 from t2i_repro.metrics.images import centre_crop
 from t2i_repro.metrics.inception import inception_score
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import building, write_json
+from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.classifier import Classifier
 
 SIZE, SHORT = 16, 19
 
@@ -241,13 +241,13 @@ def test_the_released_inception_is_asked_for_the_right_layers(world: World, monk
             return values, values / 50
 
     monkeypatch.setattr(module, "FeatureExtractorInceptionV3", Fake)
-    monkeypatch.setattr("t2i_repro.metrics.networks.InceptionTF", lambda port, device: port)
+    monkeypatch.setattr("t2i_repro.metrics.extractors.InceptionTF", lambda port, device: port)
     spec = {"sha256": "", "trunk": "inception-tf"}
     asset = built(
         world.node("asset", "inception-tf-2015", spec), lambda folder: (folder / "weights.pth").write_bytes(b"w")
     )
     record = json.loads((Path(asset.folder) / "record.json").read_text())
-    from t2i_repro.metrics.networks import open_inception_tf
+    from t2i_repro.metrics.extractors import open_inception_tf
 
     with pytest.raises(ReproError, match="no file with SHA-256"):
         open_inception_tf(Path(asset.folder), record, torch.device("cpu"), "unit")

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from t2i_repro.core.config import load_params
 from t2i_repro.metrics.features import Features
-from t2i_repro.metrics.given import Given, Result
 from t2i_repro.metrics.images import Images
-from t2i_repro.metrics.protocols import METRICS, around, proportion
+from t2i_repro.metrics.inputs import Given, Result
+from t2i_repro.metrics.registry import METRICS, around, proportion
 from t2i_repro.rendering.spread import COUNTED
-from t2i_repro.spec.params import load_params
 
 COUNT = 60
 

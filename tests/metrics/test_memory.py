@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from test_embed_and_score import World
 
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import write_json
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import write_json
 
 LIMIT_MB = 1500
 MB = 2**20
@@ -60,8 +60,8 @@ ALONE = """
 import sys
 from pathlib import Path
 import torch
-from t2i_repro.metrics.looking import Looking
-from t2i_repro.metrics.networks import Network
+from t2i_repro.metrics.standalone_features import Looking
+from t2i_repro.metrics.extractors import Network
 from t2i_repro.metrics.sources import open_source
 from t2i_repro.metrics.standalone import score_all
 weights = torch.randn(48, 1024, generator=torch.Generator().manual_seed(0))

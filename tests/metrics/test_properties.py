@@ -9,7 +9,9 @@ from PIL import Image
 
 from t2i_repro import metrics
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics import moments, precision, recall, sources, structural
+from t2i_repro.metrics import moments, precision, sources
+from t2i_repro.metrics import retrieval_at_k as recall
+from t2i_repro.metrics import structural_similarity as structural
 from t2i_repro.metrics.sources import open_source
 
 RNG = np.random.default_rng(0)

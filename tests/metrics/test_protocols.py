@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from t2i_repro.core.config import load_params
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics import cross_modal_distance, frechet_distance, r_precision
 from t2i_repro.metrics.features import Features
-from t2i_repro.metrics.protocols import METRICS, captions_of, rows_of
-from t2i_repro.spec.papers import load_papers, measured_in
-from t2i_repro.spec.params import load_params
-from t2i_repro.spec.plan import Planner
-from t2i_repro.spec.scoring import score
+from t2i_repro.metrics.registry import METRICS, captions_of, rows_of
+from t2i_repro.planning.evaluation import score
+from t2i_repro.planning.plan import Planner
+from t2i_repro.registry.papers import load_papers, measured_in
 
 PROJECT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import linalg
-from test_folding import library_inception
+from test_bn_folding import library_inception
 
 from t2i_repro.metrics.frechet import frechet_from_moments
 from t2i_repro.metrics.inception_tf import InceptionTF

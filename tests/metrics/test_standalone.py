@@ -72,7 +72,7 @@ def test_features_are_kept_by_content(world: World, monkeypatch: pytest.MonkeyPa
     first = score(world, "fake.npy", *wanted)
     assert len(list(Path("cache").iterdir())) == 1
     with monkeypatch.context() as patched:
-        patched.setattr("t2i_repro.metrics.looking.look", lambda *_: pytest.fail("looked again"))
+        patched.setattr("t2i_repro.metrics.standalone_features.look", lambda *_: pytest.fail("looked again"))
         assert score(world, "fake.npy", *wanted) == first
     fake[3, 0, 0, 0] ^= 1
     np.save("fake.npy", fake)

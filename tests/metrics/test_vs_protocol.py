@@ -11,12 +11,12 @@ import torch
 from test_embed_and_score import World, built
 
 from t2i_repro.cli import main
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import write_json
 from t2i_repro.data.prepared import Prepared
-from t2i_repro.encoders.char_cnn_rnn import CharCnnRnn, characters
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.networks import open_network
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import write_json
+from t2i_repro.metrics.extractors import open_network
+from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn, characters
 
 
 @pytest.fixture

@@ -10,7 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from t2i_repro.encoders.char_cnn_rnn import (
+from t2i_repro.data.char_embeddings import choose, read_char_embeddings, read_numbers
+from t2i_repro.errors import ReproError
+from t2i_repro.models.build import count_parameters
+from t2i_repro.models.encoders.char_cnn_rnn import (
     ALPHABET,
     CharCnnRnn,
     GatedRecurrence,
@@ -18,9 +21,6 @@ from t2i_repro.encoders.char_cnn_rnn import (
     joint_embedding_loss,
     one_hot,
 )
-from t2i_repro.encoders.char_embeddings import choose, read_char_embeddings, read_numbers
-from t2i_repro.errors import ReproError
-from t2i_repro.models.build import count_parameters
 
 
 def test_alphabet_of_seventy_with_one_column_unused() -> None:

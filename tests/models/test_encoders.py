@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from t2i_repro.encoders.classifier import Classifier
-from t2i_repro.encoders.image import ImageEncoder
-from t2i_repro.encoders.text import TextEncoder
-from t2i_repro.encoders.trunk import StandinTrunk, build_trunk, resize
 from t2i_repro.errors import ReproError
+from t2i_repro.models.encoders.backbone import StandinTrunk, build_trunk, resize
+from t2i_repro.models.encoders.classifier import Classifier
+from t2i_repro.models.encoders.damsm_image import ImageEncoder
+from t2i_repro.models.encoders.damsm_text import TextEncoder
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from golden_ssagan import NAMES, Golden, check_signature, load
 from torch import Tensor, nn
 
-from t2i_repro.objectives.adversarial import (
+from t2i_repro.losses.adversarial import (
     hinge_discriminator,
     hinge_generator,
     matching_aware_gradient_penalty,

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from t2i_repro.encoders.itm import ITM, OpenClip, StandinClip
 from t2i_repro.errors import ReproError
-from t2i_repro.objectives.matching import damsm_loss
+from t2i_repro.losses.matching import damsm_loss
+from t2i_repro.models.encoders.itm import ITM, OpenClip, StandinClip
 
 # start mark 18, end mark 19, padding 0
 TOKENS = torch.tensor([[18, 3, 4, 5, 19, 0, 0, 0], [18, 7, 19, 0, 0, 0, 0, 0], [18, 1, 2, 3, 4, 5, 6, 19]])

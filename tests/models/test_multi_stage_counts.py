@@ -4,11 +4,11 @@ import pytest
 import torch
 from multi_stage_systems import systems, text_dim
 
-from t2i_repro.encoders.itm import ITM, OpenClip
-from t2i_repro.encoders.text import TextEncoder
+from t2i_repro.core.config import merged
 from t2i_repro.models.build import build_discriminator, build_generator, count_parameters, parameter_counts
+from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.itm import ITM, OpenClip
 from t2i_repro.models.multi_stage import MultiStageGenerator
-from t2i_repro.spec.params import merged
 
 ATTNGAN_D = [6_313_730, 19_424_002, 71_858_946]
 DM_GAN_D = [1_878_242, 5_155_810, 18_264_546]

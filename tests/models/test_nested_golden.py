@@ -9,8 +9,8 @@ from golden_hdgan import MAPS, NAMES, SIZES, Golden, load
 from golden_ssagan import check_signature
 from torch import Tensor, nn
 
+from t2i_repro.losses.least_squares import kl_of_log_sigma
 from t2i_repro.models.build import count_parameters
-from t2i_repro.objectives.least_squares import kl_of_log_sigma
 from t2i_repro.training.nested_step import (
     Mismatch,
     NestedObjective,

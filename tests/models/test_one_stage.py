@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from t2i_repro.core.choices import FORMS, Form
 from t2i_repro.models.blocks import SemanticSpatialBlock, SemanticSpatialNorm
 from t2i_repro.models.discriminators import OneWayDiscriminator
-from t2i_repro.models.forms import FORMS, Form
 from t2i_repro.models.one_stage import OneStageGenerator, block_count, channel_multiples
 
 TEXT = 12

@@ -9,17 +9,17 @@ import torch
 from fakes import LABELS, build, node
 from PIL import Image
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build, write_json
+from t2i_repro.core.schema import schemas
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
+from t2i_repro.planning.figures import INPUTS
 from t2i_repro.rendering import comparisons, painters, variations
 from t2i_repro.rendering.figures import KINDS, render_figure
 from t2i_repro.rendering.pictures import Grid, draw_grid
 from t2i_repro.rendering.shown import read_figure
-from t2i_repro.spec.drawing import INPUTS
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, write_json
-from t2i_repro.spec.schema import schemas
-from t2i_repro.training.text import Caption
+from t2i_repro.sampling.text import Caption
 
 CAPTIONS = ["a red bird", "a blue bird with a red wing"]
 VOCABULARY = ["<end>", "a", "bird", "blue", "red", "wing", "with"]

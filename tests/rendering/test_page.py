@@ -11,12 +11,12 @@ from browser import check_site, drive
 from fakes import HOSTILE, Project, built, divergences, metric
 
 from t2i_repro.cli import main
+from t2i_repro.planning.plan import Planner
 from t2i_repro.rendering.divergences import inline, names, read_divergences
 from t2i_repro.rendering.overview import natural
 from t2i_repro.rendering.pages import TEMPLATES
 from t2i_repro.rendering.partial import with_what_is_built
 from t2i_repro.rendering.shown import figure_name
-from t2i_repro.spec.plan import Planner
 
 TABLE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>x</title><link rel="icon" href="data:,">
 <script src="page.js" defer></script></head><body>

@@ -17,14 +17,14 @@ from fakes import HOSTILE, LABELS, Project, build, metric, node
 from matplotlib.colors import to_rgb
 
 from t2i_repro.audit.contradictions import disagreements
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build, building, write_json
 from t2i_repro.errors import ReproError
 from t2i_repro.rendering import report, vector_files
 from t2i_repro.rendering.charts import POINTS, Curve
 from t2i_repro.rendering.plot_style import COLOURS, MARKERS
 from t2i_repro.rendering.plots import curve, scatter
 from t2i_repro.rendering.told import Told
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, building, write_json
 
 SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 SYSTEMS = [

@@ -10,12 +10,12 @@ from browser import check_site, dead_links
 from fakes import HOSTILE, Project, build, built, node
 
 from t2i_repro.audit.contradictions import Compared, Print
+from t2i_repro.core.record import Build, building
+from t2i_repro.registry.printed import Cell
 from t2i_repro.rendering import report
 from t2i_repro.rendering.charts import Curve, line_chart, nice_ticks, read_curves
 from t2i_repro.rendering.dots import LEFT, SIZE, dot_plot, key_marks
 from t2i_repro.rendering.provenance import duration, flat
-from t2i_repro.spec.record import Build, building
-from t2i_repro.spec.reported import Cell
 
 OUR_SCRIPT = '<script src="page.js" defer></script>'
 

@@ -12,10 +12,10 @@ import pytest
 from fakes import COMPARABLE, HOSTILE, Project, metric
 
 from t2i_repro.errors import ReproError
+from t2i_repro.registry.papers import load_papers
 from t2i_repro.rendering.cells import letter
 from t2i_repro.rendering.escape import markdown
 from t2i_repro.rendering.spread import number
-from t2i_repro.spec.papers import load_papers
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import yaml
 from fakes import COMPARABLE, HOSTILE, metric
 
 from t2i_repro.cli import main
+from t2i_repro.planning.plan import Planner
 from t2i_repro.rendering.built import built_tables
 from t2i_repro.rendering.cells import cell_content
-from t2i_repro.spec.plan import Planner
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import torch
 from flow import build
 from tiny import CPU, FakeBatches, digests, schedule
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import read_record
 from t2i_repro.data.prepared import Prepared
-from t2i_repro.encoders.char_cnn_rnn import CharCnnRnn, characters
-from t2i_repro.encoders.trunk import build_trunk
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import read_record
+from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn, characters
 from t2i_repro.training.char_cnn_rnn import GROUP, CharCnnRnnTraining, embed_texts
 from t2i_repro.training.checkpoint import load_torch
 from t2i_repro.training.loop import train

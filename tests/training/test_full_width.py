@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from t2i_repro.spec.papers import load_papers
-from t2i_repro.spec.systems import resolve_systems
+from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.systems import resolve_systems
 
 PROJECT = Path(__file__).parents[2]
 LIMIT_GB = 8.0

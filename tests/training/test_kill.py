@@ -17,7 +17,7 @@ def test_twenty_kills_at_random_moments_leave_no_trace(tmp_path: Path) -> None:
     path = os.pathsep.join([str(HERE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, HERE / "kill_driver.py", tmp_path, "7", "20"],
+        [sys.executable, HERE.parent / "helpers/kill_driver.py", tmp_path, "7", "20"],
         env=environment,
         capture_output=True,
         text=True,

@@ -21,16 +21,16 @@ from tiny import SWITCHES
 from t2i_repro.data.batches import Batches
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.data.procedural.canvas import COLOURS
-from t2i_repro.encoders.classifier import Classifier
-from t2i_repro.encoders.trunk import build_trunk
 from t2i_repro.metrics.frechet import frechet_distance
+from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.classifier import Classifier
+from t2i_repro.models.encoders.loading import load_image_encoder, load_text_encoder, load_weights
+from t2i_repro.sampling.draws import Draws
 from t2i_repro.sampling.generator import Run, load_run
-from t2i_repro.training.draws import Draws
-from t2i_repro.training.encoders import load_image_encoder, load_text_encoder, load_weights
+from t2i_repro.sampling.grids import to_uint8
+from t2i_repro.sampling.painting import paint
+from t2i_repro.sampling.text import Caption
 from t2i_repro.training.one_stage import OneStageGAN
-from t2i_repro.training.painting import paint
-from t2i_repro.training.preview import to_uint8
-from t2i_repro.training.text import Caption
 
 pytestmark = pytest.mark.slow
 

@@ -10,12 +10,12 @@ from miniature import CAPTIONS, SIDES, WORDS, itm_text
 from tiny import CPU, FakeBatches, text_encoder
 
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.papers import load_papers
-from t2i_repro.spec.systems import DATASETS, resolve_systems, scaled, system_on
+from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.systems import DATASETS, resolve_systems, scaled, system_on
+from t2i_repro.sampling.text import Caption, DamsmText
 from t2i_repro.training.gan import Parts
 from t2i_repro.training.itm import ItmText
 from t2i_repro.training.multi_stage import MultiStageGAN
-from t2i_repro.training.text import Caption, DamsmText
 
 OVER: dict[str, Any] = {
     "shrink": 4,

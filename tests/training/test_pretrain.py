@@ -7,9 +7,9 @@ import torch
 from tiny import CPU, FakeBatches, digests, image_encoder, schedule, text_encoder
 from torch.optim import Adam
 
-from t2i_repro.encoders.classifier import Classifier
-from t2i_repro.encoders.image import ImageEncoder
-from t2i_repro.encoders.trunk import build_trunk
+from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.classifier import Classifier
+from t2i_repro.models.encoders.damsm_image import ImageEncoder
 from t2i_repro.training.loop import Trainable, train
 from t2i_repro.training.pretrain import ClassifierTraining, DamsmTraining
 from t2i_repro.training.schedules import damsm_rate

@@ -11,7 +11,7 @@ from browser import check_site
 from project_copy import Copy, make_copy
 
 from t2i_repro.data.prepared import Prepared
-from t2i_repro.spec.papers import load_papers
+from t2i_repro.registry.papers import load_papers
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(3600)]
 

@@ -78,7 +78,7 @@ def conda(tmp_path: Path) -> Path:
     """A folder with the test double of conda. Its file `calls` lists what it was asked."""
     home = tmp_path / "conda"
     (home / "bin").mkdir(parents=True)
-    double = Path(__file__).parent / "conda_double.py"
+    double = Path(__file__).parents[1] / "helpers/conda_double.py"
     (home / "bin/conda").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{double}" "{home}" "$@"\n')
     (home / "bin/conda").chmod(0o755)
     (home / "bin/activate").write_text('export PATH="$1/bin:$PATH" CONDA_PREFIX="$1"\n')

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from project_copy import Copy, make_copy
 
+from t2i_repro.core.artefact import Node
 from t2i_repro.data.prepared import Prepared
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.plan import Planner
+from t2i_repro.planning.plan import Planner
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1800)]
 

@@ -104,7 +104,9 @@ def test_a_changed_parameter_rebuilds_what_depends_on_it(
 
 def test_an_edit_of_code_or_of_a_rule_rebuilds_nothing(reproduced: Copy) -> None:
     before = reproduced.journal()
-    reproduced.edit("src/t2i_repro/spec/plan.py", "from pathlib import Path", "from pathlib import Path  # a remark")
+    reproduced.edit(
+        "src/t2i_repro/planning/plan.py", "from pathlib import Path", "from pathlib import Path  # a remark"
+    )
     reproduced.edit("workflow/rules/train.smk", "t2i_repro train --spec", "t2i_repro  train  --spec")
     reproduced.edit("workflow/rules/train.smk", 'runtime="7d"', 'runtime="6d"')
     done = reproduced.run("dvc", "repro")

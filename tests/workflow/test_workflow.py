@@ -10,9 +10,9 @@ from dvc.utils.serialize import load_yaml
 from project_copy import Copy, finished, rules_of
 
 from t2i_repro.cli import FLOW
+from t2i_repro.core.artefact import read_node
+from t2i_repro.core.record import building
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.node import read_node
-from t2i_repro.spec.record import building
 
 PAPERS = [f"papers/{path.name}" for path in sorted((Path(__file__).parents[2] / "papers").glob("*.yaml"))]
 

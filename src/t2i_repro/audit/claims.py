@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from t2i_repro.audit.evidence import printed_evidence, rebuilt_evidence
-from t2i_repro.audit.grammar import parse
 from t2i_repro.audit.verdicts import Verdict, judge
+from t2i_repro.registry.claims import parse
 
 
 @dataclass(frozen=True)

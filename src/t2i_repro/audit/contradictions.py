@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.papers import measured_in
-from t2i_repro.spec.reported import Cell, cells
-from t2i_repro.spec.systems import resolve_systems
+from t2i_repro.registry.papers import measured_in
+from t2i_repro.registry.printed import Cell, cells
+from t2i_repro.registry.systems import resolve_systems
 
 # Metrics whose protocol says, after the colon, what is counted. For all others it names the network that looks.
 QUANTITIES = ("dataset", "gpus", "ms-ssim", "params", "retrieval")

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from t2i_repro.audit.grammar import CellRef
-from t2i_repro.spec.papers import measured_in
-from t2i_repro.spec.reported import read_cell
+from t2i_repro.registry.claims import CellRef
+from t2i_repro.registry.papers import measured_in
+from t2i_repro.registry.printed import read_cell
 
 
 @dataclass(frozen=True)

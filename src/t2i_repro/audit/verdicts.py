@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from t2i_repro.audit.evidence import Evidence, Measured
-from t2i_repro.audit.grammar import Arithmetic, Call, CellRef, Condition, Logic, Number, Quantity, Relation
+from t2i_repro.registry.claims import Arithmetic, Call, CellRef, Condition, Logic, Number, Quantity, Relation
 
 HOLDS, FAILS, CANNOT_TELL = "holds", "fails", "cannot tell"
 WORDS = {True: HOLDS, False: FAILS, None: CANNOT_TELL}

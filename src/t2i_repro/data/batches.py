@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from t2i_repro.core.digest import derive_seed
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.digest import derive_seed
 
 
 @dataclass

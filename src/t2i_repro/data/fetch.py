@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.digest import file_sha256
+from t2i_repro.core.record import Build
 from t2i_repro.data.download import UnreachableError, download
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.digest import file_sha256
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build
 
 TABLE = Path(__file__).with_name("assets.yaml")
 

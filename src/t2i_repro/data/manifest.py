@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from t2i_repro.core.digest import file_sha256
+from t2i_repro.core.record import atomic_write
 from t2i_repro.data.layouts import data_root, raw_files
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.digest import file_sha256
-from t2i_repro.spec.record import atomic_write
 
 # A file written within this time of its hashing is not cached: a second write could leave size and time unchanged.
 _SETTLED_NS = 2_000_000_000

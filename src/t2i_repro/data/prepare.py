@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.digest import file_sha256
+from t2i_repro.core.record import Build, atomic_write, write_json
 from t2i_repro.data.captions import Vocabulary, decode, file_lines, usable
 from t2i_repro.data.layouts import RawImage, data_root, raw_files, read_index
 from t2i_repro.data.manifest import combine
 from t2i_repro.data.pictures import crop_to_box, decode_image, resize_shorter, short_side
 from t2i_repro.data.prepared import FORMAT, SPLITS
 from t2i_repro.errors import ReproError, StorageFull
-from t2i_repro.spec.digest import file_sha256
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, atomic_write, write_json
 
 _MAX_THREADS = 8  # decoding JPEGs and resizing release the interpreter lock
 

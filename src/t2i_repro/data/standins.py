@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.digest import derive_seed
+from t2i_repro.core.record import Build
 from t2i_repro.data.layouts import SPLIT_LISTS, STANDIN_MARK
 from t2i_repro.data.procedural import birds, flowers, scenes
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.digest import derive_seed
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build
 
 _MARK = "Procedural stand-ins drawn by t2i-repro, not photographs. Scores on them say nothing about the papers.\n"
 _MAT_HEADER = b"MATLAB 5.0 MAT-file, t2i-repro stand-in".ljust(116)  # scipy writes the time of day here

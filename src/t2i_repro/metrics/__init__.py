@@ -24,10 +24,10 @@ from t2i_repro.metrics.infinity import frechet_infinity
 from t2i_repro.metrics.kernel import kernel_distance, kernel_distance_of_subsets
 from t2i_repro.metrics.moments import Moments
 from t2i_repro.metrics.precision import r_precision, r_precision_of_candidates
-from t2i_repro.metrics.recall import retrieval
+from t2i_repro.metrics.retrieval_at_k import retrieval
 from t2i_repro.metrics.semantic import vs_similarity
 from t2i_repro.metrics.shards import join_shards
-from t2i_repro.metrics.structural import ms_ssim, ms_ssim_of_pairs
+from t2i_repro.metrics.structural_similarity import ms_ssim, ms_ssim_of_pairs
 from t2i_repro.metrics.uncertainty import frechet_interval, frechet_noise_floor, wilson
 
 __all__ = [

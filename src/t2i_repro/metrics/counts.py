@@ -6,7 +6,7 @@ from typing import Any
 
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.given import Given, Result, needed
+from t2i_repro.metrics.inputs import Given, Result, needed
 
 TEXT_FILES = ("text_encoder.pt", "itm.pt", "encoder.pt")
 

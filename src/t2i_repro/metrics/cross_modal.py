@@ -25,7 +25,7 @@ import numpy as np
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import frechet_distance, frechet_from_moments, same_rows
 from t2i_repro.metrics.moments import Array, Float64, Moments
-from t2i_repro.metrics.recall import unit, unit_blocks
+from t2i_repro.metrics.retrieval_at_k import unit, unit_blocks
 from t2i_repro.metrics.uncertainty import Floor, Ids, Interval, jackknife_of_moments, noise_floor
 
 FAKE, REAL, TEXT = "generated images", "real images", "captions"

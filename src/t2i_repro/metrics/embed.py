@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.digest import digest
+from t2i_repro.core.npy import FloatRows, float_rows
+from t2i_repro.core.record import Build, atomic_write
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.extractors import Network, open_network
 from t2i_repro.metrics.images import Images, indices_of, open_images
-from t2i_repro.metrics.networks import Network, open_network
-from t2i_repro.metrics.rows import FloatRows, float_rows
-from t2i_repro.spec.digest import digest
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, atomic_write
 
 CHUNK = 16  # images per forward pass, always: kernels chosen by batch size would change the last digits
 CAPTIONS = 256  # captions per forward pass

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from t2i_repro.core.record import read_record
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.moments import Array
-from t2i_repro.spec.record import read_record
 
 
 @dataclass(frozen=True)

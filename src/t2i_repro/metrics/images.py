@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from t2i_repro.core.record import read_record
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.record import read_record
 
 ODD = {"duplicates": "are there twice", "lossy": "are in a lossy format"}
 

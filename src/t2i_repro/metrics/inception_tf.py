@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.metrics.folding import frozen
+from t2i_repro.metrics.bn_folding import frozen
 
 SIDE = 299
 SLICE = 4  # images at a time on CPUs while they are large: more leave the cache, and are fresh memory each time

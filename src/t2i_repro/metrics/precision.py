@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.moments import Array, blocks
-from t2i_repro.metrics.recall import TIE, lengths_of, unit
+from t2i_repro.metrics.retrieval_at_k import TIE, lengths_of, unit
 from t2i_repro.metrics.uncertainty import Ids, Integers, below, hashed, hashed_order, identities, wilson
 
 CHUNK = 64  # images whose candidates are gathered at a time

@@ -22,15 +22,15 @@
 from pathlib import Path
 from typing import Any
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build, read_record, write_json
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.features import Features, open_features
-from t2i_repro.metrics.given import Given
 from t2i_repro.metrics.images import open_images, outside_of
-from t2i_repro.metrics.protocols import METRICS
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.outside import told_outside
-from t2i_repro.spec.record import Build, read_record, write_json
+from t2i_repro.metrics.inputs import Given
+from t2i_repro.metrics.registry import METRICS
+from t2i_repro.planning.external import told_outside
 
 COMPARABLE_SCALE = "paper"  # of params.yaml: the only scale whose numbers may stand beside printed ones
 EMPTY_FACTS: dict[str, Any] = {"network": None, "network_sha256": None, "preparation": None, "standin": False}

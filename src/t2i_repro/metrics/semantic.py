@@ -11,7 +11,7 @@ import numpy as np
 
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.moments import Array, Float64
-from t2i_repro.metrics.recall import unit
+from t2i_repro.metrics.retrieval_at_k import unit
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from t2i_repro.core.npy import stored_rows
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.rows import stored_rows
 
 LOSSLESS, LOSSY = (".png", ".bmp", ".ppm", ".tif", ".tiff"), (".jpg", ".jpeg", ".webp")
 WORKERS = 2

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from t2i_repro.core.config import load_params
+from t2i_repro.core.record import write_json
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.features import Features
-from t2i_repro.metrics.given import Given, Result
 from t2i_repro.metrics.images import Images
-from t2i_repro.metrics.protocols import METRICS
+from t2i_repro.metrics.inputs import Given, Result
+from t2i_repro.metrics.registry import METRICS
 from t2i_repro.metrics.score import label
 from t2i_repro.metrics.sources import Source, open_source, read_captions
-from t2i_repro.spec.params import load_params
-from t2i_repro.spec.record import write_json
 
 if TYPE_CHECKING:
-    from t2i_repro.metrics.looking import Looking
+    from t2i_repro.metrics.standalone_features import Looking
 
 ALONE = (
     "inception-score",
@@ -76,7 +76,7 @@ def main(args: argparse.Namespace) -> None:
     real = None if args.real is None else open_source(args.real)
     texts = None if args.captions is None else read_captions(args.captions, samples)
     with tempfile.TemporaryDirectory() as scratch:
-        from t2i_repro.metrics.looking import Looking
+        from t2i_repro.metrics.standalone_features import Looking
 
         looking = Looking(params, args.weights, dict(entry.split("=", 1) for entry in args.network))
         results = score_all(looking, protocols, samples, real, texts, args.cache or Path(scratch))

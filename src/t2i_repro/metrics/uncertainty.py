@@ -12,11 +12,11 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+from t2i_repro.core.digest import derive_seed
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import check_features, frechet_distance, frechet_from_moments
 from t2i_repro.metrics.moments import ROWS, Array, Float64, Moments, forget
 from t2i_repro.metrics.quantiles import normal_quantile, student_quantile
-from t2i_repro.spec.digest import derive_seed
 
 Ids = Sequence[int] | Sequence[str] | npt.NDArray[np.integer]
 Integers = npt.NDArray[np.int64]

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.models.forms import Form
+from t2i_repro.core.choices import Form
 
 LEAK = 0.2
 

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from t2i_repro.encoders.image import ImageEncoder
-from t2i_repro.encoders.text import TextEncoder
-from t2i_repro.encoders.trunk import TrunkKind, build_trunk
 from t2i_repro.errors import ReproError
 from t2i_repro.models.discriminators import OneWayDiscriminator
+from t2i_repro.models.encoders.backbone import TrunkKind, build_trunk
+from t2i_repro.models.encoders.damsm_image import ImageEncoder
+from t2i_repro.models.encoders.damsm_text import TextEncoder
 from t2i_repro.models.multi_stage import MultiStageGenerator
 from t2i_repro.models.one_stage import OneStageGenerator
 from t2i_repro.models.sentence_systems import DISCRIMINATORS as SENTENCE_DISCRIMINATORS

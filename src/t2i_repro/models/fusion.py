@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from t2i_repro.core.choices import Form
 from t2i_repro.models.blocks import tile_sentence
-from t2i_repro.models.forms import Form
 from t2i_repro.models.layers import glu_block
 
 MaskForm = Literal["right", "released"]

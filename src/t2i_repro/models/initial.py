@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.models.forms import Form
+from t2i_repro.core.choices import Form
 from t2i_repro.models.fusion import AdaptiveGate
 from t2i_repro.models.layers import Glu, up_block
 

@@ -33,8 +33,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from t2i_repro.core.choices import FORMS, Form, check_choice
 from t2i_repro.errors import ReproError
-from t2i_repro.models.forms import FORMS, Form, check_choice
 from t2i_repro.models.fusion import (
     MASK_FORMS,
     Concatenation,

@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from t2i_repro.core.choices import FORMS, Form, check_choice
 from t2i_repro.errors import ReproError
 from t2i_repro.models.blocks import LEAK
-from t2i_repro.models.forms import FORMS, Form, check_choice
 from t2i_repro.models.nested import SCALES, check_scales
 from t2i_repro.models.sentence import HEAD_SIZE, PairHead, doublings, initialise
 

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from t2i_repro.core.choices import FORMS, Form, check_choice
 from t2i_repro.errors import ReproError
 from t2i_repro.models.blocks import LEAK, AffineBlock, SemanticSpatialBlock
-from t2i_repro.models.forms import FORMS, Form, check_choice
 
 BlockKind = Literal["affine", "semantic-spatial"]
 BLOCKS: tuple[BlockKind, ...] = ("affine", "semantic-spatial")

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from t2i_repro.models.forms import check_choice
+from t2i_repro.core.choices import check_choice
 from t2i_repro.models.gan_int_cls import DcganDiscriminator, DcganGenerator
 from t2i_repro.models.nested import SCALES, ExtendedGenerator, NestedGenerator
 from t2i_repro.models.nested_discriminators import NestedDiscriminators

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from t2i_repro.core.choices import Form
 from t2i_repro.errors import ReproError
-from t2i_repro.models.forms import Form
 from t2i_repro.models.fusion import AdaptiveGate, Fused, StageText
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.models.forms import check_choice
+from t2i_repro.core.choices import check_choice
 
 EPSILON = 1e-12
 Iteration = Literal["training", "released"]

@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from t2i_repro.core.choices import check_choice
 from t2i_repro.errors import ReproError
+from t2i_repro.losses.matching import cosine
 from t2i_repro.models.blocks import LEAK, tile_sentence
-from t2i_repro.models.forms import check_choice
 from t2i_repro.models.layers import initialise
 from t2i_repro.models.multi_stage import doublings, stage_sizes
 from t2i_repro.models.spectral_norm import Iteration, SpectralConv2d
-from t2i_repro.objectives.matching import cosine
 
 HEAD_SIZE = 4
 NORMALISATIONS = ("batch", "spectral")

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import read_record
+from t2i_repro.core.settings import parse_settings
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.plan import Planner
-from t2i_repro.spec.record import read_record
-from t2i_repro.spec.settings import parse_settings
+from t2i_repro.planning.plan import Planner
 
 
 def built_tables(project: Path, settings: Sequence[str] = ()) -> dict[str, dict[str, dict[str, Any]]]:

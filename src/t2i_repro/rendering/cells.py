@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from t2i_repro.core.artefact import Node
 from t2i_repro.errors import ReproError
+from t2i_repro.planning.external import told_outside
+from t2i_repro.registry.papers import blank_reason, measured_in
 from t2i_repro.rendering.spread import known_digits, number, spread_of
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.outside import told_outside
-from t2i_repro.spec.papers import blank_reason, measured_in
 
 ARROWS = {"higher": "↑", "lower": "↓", None: ""}
 PARTS = ("printed", "rebuilt", "difference")

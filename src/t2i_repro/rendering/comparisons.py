@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build
 from t2i_repro.rendering.painters import Cast, Sentence
 from t2i_repro.rendering.pictures import Grid, Picture, Row, draw_grid
 from t2i_repro.rendering.told import Told, heading, registry_notes
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build
 
 SAME = "One seed of noise per caption, the same for every system."
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build, write_json
 from t2i_repro.errors import ReproError
 from t2i_repro.rendering.comparisons import samples, stages
 from t2i_repro.rendering.mask_maps import mask_maps
 from t2i_repro.rendering.plots import curve, scatter
 from t2i_repro.rendering.told import Told
 from t2i_repro.rendering.variations import interpolation, noise_grid, words
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, write_json
 
 # kind -> (node, folder to write into, build) -> what to say of it
 KINDS: dict[str, Callable[[Node, Path, Build], Told]] = {

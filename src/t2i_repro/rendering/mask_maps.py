@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build
 from t2i_repro.errors import ReproError
 from t2i_repro.rendering.painters import Cast
 from t2i_repro.rendering.pictures import Grid, Picture, Row, draw_grid, extremes
 from t2i_repro.rendering.told import Told, heading, registry_notes
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build
 
 STRETCHED = "Each mask is stretched from its least value (black) to its greatest (white), which stand beneath it."
 

@@ -7,15 +7,15 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.digest import derive_seed
+from t2i_repro.core.record import Build
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
+from t2i_repro.sampling.draws import Draws
 from t2i_repro.sampling.generator import load_run
-from t2i_repro.spec.digest import derive_seed
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build
-from t2i_repro.training.draws import Draws
-from t2i_repro.training.text import Caption
+from t2i_repro.sampling.text import Caption
 
 SEED = "figure"
 

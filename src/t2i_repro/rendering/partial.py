@@ -8,12 +8,12 @@ import dataclasses
 from contextlib import suppress
 from pathlib import Path
 
+from t2i_repro.core.artefact import Input, Node
+from t2i_repro.core.record import AlreadyBuilt, building, read_record, write_json
+from t2i_repro.core.settings import add_settings, parse_settings
 from t2i_repro.errors import ReproError
+from t2i_repro.planning.plan import Planner
 from t2i_repro.rendering import render, report
-from t2i_repro.spec.node import Input, Node
-from t2i_repro.spec.plan import Planner
-from t2i_repro.spec.record import AlreadyBuilt, building, read_record, write_json
-from t2i_repro.spec.settings import add_settings, parse_settings
 
 NOT_YET = "not run yet"
 NOT_DRAWN = "not built yet: what it is drawn from is not there"

@@ -12,9 +12,9 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from t2i_repro.core.record import atomic_write
 from t2i_repro.rendering.escape import csv_text
 from t2i_repro.rendering.pictures import wrap
-from t2i_repro.spec.record import atomic_write
 
 # Okabe and Ito's blue, vermilion, green, nearly black and sky blue: those that dichromats tell apart best.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#222222", "#56b4e9")

@@ -15,12 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build
 from t2i_repro.errors import ReproError
 from t2i_repro.rendering.pictures import wrap
 from t2i_repro.rendering.plot_style import COLUMN, DASHES, GREY, SMALL, drawing, mark, save, sheet, write_numbers
 from t2i_repro.rendering.told import Told, heading, registry_notes
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build
 
 LEFT, RIGHT, PLOT = 0.48, 0.1, 1.75  # inches: beside the axes, and their height
 PER_SYSTEM = 0.58  # width of a system that has one moment

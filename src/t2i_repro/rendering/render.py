@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build
 
 
 def run(node: Node, out: Path, build: Build) -> None:

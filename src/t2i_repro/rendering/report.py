@@ -9,7 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from t2i_repro.audit.whole import Audit, audit
+from t2i_repro.audit.audit import Audit, audit
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build, code_version
 from t2i_repro.rendering.charts import read_curves
 from t2i_repro.rendering.divergences import Entry, read_divergences
 from t2i_repro.rendering.dots import dot_plot, key_marks
@@ -27,8 +29,6 @@ from t2i_repro.rendering.shown import (
     read_table,
 )
 from t2i_repro.rendering.vector_files import save_disagreements, save_losses
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, code_version
 
 RUNS = ("train", "import-run", "import-samples")  # kinds that have a page of their own
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from t2i_repro.core.artefact import VERBS
 from t2i_repro.rendering.charts import line_chart, read_curves
 from t2i_repro.rendering.provenance import Artefact, Library, flat
-from t2i_repro.spec.node import VERBS
 
 PICTURES = 12  # samples shown with their captions
 GRIDS = 4  # grids shown of the course of training

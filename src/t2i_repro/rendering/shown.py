@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from t2i_repro.core.artefact import Input
+from t2i_repro.core.record import read_record
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.node import Input
-from t2i_repro.spec.record import read_record
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build, write_json
 from t2i_repro.rendering.cells import table_content
 from t2i_repro.rendering.formats import as_csv, as_html, as_latex, as_markdown
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, write_json
 
 FORMATS = {"csv": as_csv, "md": as_markdown, "tex": as_latex, "html": as_html}
 

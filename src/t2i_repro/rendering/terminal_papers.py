@@ -6,14 +6,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.config import load_params
+from t2i_repro.core.settings import add_settings, parse_settings
 from t2i_repro.errors import ReproError
+from t2i_repro.planning.plan import Planner
+from t2i_repro.registry.papers import load_papers, measured_in
 from t2i_repro.rendering.built import read_built
 from t2i_repro.rendering.escape import visible
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.papers import load_papers, measured_in
-from t2i_repro.spec.params import load_params
-from t2i_repro.spec.plan import Planner
-from t2i_repro.spec.settings import add_settings, parse_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from t2i_repro.spec.node import Node
+from t2i_repro.core.artefact import Node
 
 
 @dataclass(frozen=True)

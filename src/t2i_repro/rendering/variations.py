@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build
 from t2i_repro.errors import ReproError
 from t2i_repro.rendering.painters import Cast, Sentence
 from t2i_repro.rendering.pictures import Grid, Picture, Row, draw_grid
 from t2i_repro.rendering.told import Told, heading, registry_notes
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build
 
 NOISES, STEPS = 4, 8  # where the registry gives no number
 

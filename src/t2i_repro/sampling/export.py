@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from t2i_repro.core.record import atomic_write, read_record
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.record import atomic_write, read_record
 from t2i_repro.training.checkpoint import storage
 
 

@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL.PngImagePlugin import PngInfo
 
+from t2i_repro.core.digest import derive_seed
+from t2i_repro.core.record import atomic_write, read_record
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.sampling.generator import Run, load_run
-from t2i_repro.spec.digest import derive_seed
-from t2i_repro.spec.record import atomic_write, read_record
+from t2i_repro.sampling.grids import captioned_grid
+from t2i_repro.sampling.text import Caption
 from t2i_repro.training.checkpoint import storage
 from t2i_repro.training.environment import reproducible
-from t2i_repro.training.preview import captioned_grid
-from t2i_repro.training.text import Caption
 
 LINES = 30  # of a caption in its picture; no caption is cut short
 

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build, atomic_write
 from t2i_repro.data.prepared import Prepared
+from t2i_repro.sampling.draws import Draws
 from t2i_repro.sampling.generator import Run, load_run
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, atomic_write
+from t2i_repro.sampling.grids import captioned_grid
+from t2i_repro.sampling.painting import GROUP
 from t2i_repro.training.checkpoint import storage
-from t2i_repro.training.draws import Draws
 from t2i_repro.training.environment import reproducible
-from t2i_repro.training.painting import GROUP
-from t2i_repro.training.preview import captioned_grid
 
 PREVIEWS = 16
 COLUMNS = ("index", "image_id", "caption_id", "caption")

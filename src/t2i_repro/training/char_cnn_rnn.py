@@ -10,21 +10,21 @@ from torch import Tensor, nn
 from torch.optim import Optimizer, RMSprop
 from tqdm import tqdm
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.digest import derive_seed
+from t2i_repro.core.record import Build, atomic_write
 from t2i_repro.data.batches import Batch, Batches
+from t2i_repro.data.char_embeddings import read_char_embeddings
 from t2i_repro.data.manifest import content_digest
 from t2i_repro.data.prepared import Prepared
-from t2i_repro.encoders.char_cnn_rnn import CharCnnRnn, characters, joint_embedding_loss
-from t2i_repro.encoders.char_embeddings import read_char_embeddings
-from t2i_repro.encoders.trunk import Trunk
 from t2i_repro.errors import ReproError
-from t2i_repro.spec.digest import derive_seed
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, atomic_write
+from t2i_repro.models.encoders.backbone import Trunk
+from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn, characters, joint_embedding_loss
+from t2i_repro.models.encoders.loading import input_trunk
+from t2i_repro.sampling.grids import evaluating
 from t2i_repro.training.checkpoint import save_torch, storage
-from t2i_repro.training.encoders import input_trunk
 from t2i_repro.training.environment import pick_device, reproducible
 from t2i_repro.training.loop import Schedule, Trainable, train
-from t2i_repro.training.preview import evaluating
 
 WORDS = 18  # this encoder reads characters
 SMOOTHING = 0.95  # of RMSprop, as publicly described of the released training

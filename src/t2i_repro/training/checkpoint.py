@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from t2i_repro.core.record import atomic_write
 from t2i_repro.errors import Diverged, ReproError, StorageFull
-from t2i_repro.spec.record import atomic_write
 
 if TYPE_CHECKING:
     from t2i_repro.training.loop import Trainable

@@ -15,23 +15,23 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from tqdm import tqdm
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.digest import derive_seed
+from t2i_repro.core.record import Build, atomic_write, read_record
 from t2i_repro.data.batches import Batch, Batches
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.prepared import Prepared
-from t2i_repro.encoders.itm import ITM, Clip, OpenClip, PositionForm, StandinClip
 from t2i_repro.errors import ReproError
-from t2i_repro.objectives.itm import itm_sentence, itm_words
-from t2i_repro.objectives.matching import cosine
-from t2i_repro.spec.digest import derive_seed
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build, atomic_write, read_record
+from t2i_repro.losses.itm import itm_sentence, itm_words
+from t2i_repro.losses.matching import cosine
+from t2i_repro.models.encoders.itm import ITM, Clip, OpenClip, PositionForm, StandinClip
+from t2i_repro.models.encoders.loading import load_weights
+from t2i_repro.sampling.grids import evaluating
+from t2i_repro.sampling.text import Caption, Text, TextSide
 from t2i_repro.training.checkpoint import save_torch, storage
-from t2i_repro.training.encoders import load_weights
 from t2i_repro.training.environment import pick_device, reproducible
 from t2i_repro.training.loop import Schedule, Trainable, train
-from t2i_repro.training.preview import evaluating
 from t2i_repro.training.schedules import damsm_rate
-from t2i_repro.training.text import Caption, Text, TextSide
 
 BETAS = (0.5, 0.999)
 GROUP = 64

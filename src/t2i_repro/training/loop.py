@@ -20,15 +20,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.digest import derive_seed
+from t2i_repro.core.record import atomic_write
 from t2i_repro.data.batches import Batch, Batches, prefetch
 from t2i_repro.errors import Interrupted
-from t2i_repro.spec.digest import derive_seed
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import atomic_write
 from t2i_repro.training.average import Average
 from t2i_repro.training.checkpoint import Checkpoints, check_weights, save_weights, storage
 from t2i_repro.training.environment import reproducible, stop_signals
-from t2i_repro.training.losses import LossLog, last_losses
+from t2i_repro.training.loss_log import LossLog, last_losses
 
 
 class Trainable:

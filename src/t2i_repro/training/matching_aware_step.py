@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from t2i_repro.models.gan_int_cls import DcganDiscriminator, DcganGenerator
-from t2i_repro.models.stackgan import StackDiscriminator, StageOneGenerator, StageTwoGenerator
-from t2i_repro.objectives.least_squares import kl_of_log_sigma
-from t2i_repro.objectives.matching_aware import (
+from t2i_repro.losses.least_squares import kl_of_log_sigma
+from t2i_repro.losses.matching_aware import (
     interpolated,
     matching_aware_discriminator,
     matching_aware_generator,
 )
+from t2i_repro.models.gan_int_cls import DcganDiscriminator, DcganGenerator
+from t2i_repro.models.stackgan import StackDiscriminator, StageOneGenerator, StageTwoGenerator
 from t2i_repro.training.one_stage_step import Losses, frozen
 
 Generator = DcganGenerator | StageOneGenerator | StageTwoGenerator

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from t2i_repro.core.digest import derive_seed
 from t2i_repro.data.batches import Batch
 from t2i_repro.errors import ReproError
 from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.multi_stage import MultiStageGenerator
 from t2i_repro.models.stage_discriminators import StageDiscriminator
-from t2i_repro.spec.digest import derive_seed
 from t2i_repro.training.gan import GAN, OPTIMISERS, Parts, averages_of
 from t2i_repro.training.multi_stage_step import Recipe, multi_stage_step
 

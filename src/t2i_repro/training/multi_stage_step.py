@@ -23,25 +23,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from t2i_repro.core.choices import FORMS, Form, check_choice
 from t2i_repro.errors import ReproError
-from t2i_repro.models.forms import FORMS, Form, check_choice
-from t2i_repro.models.multi_stage import MultiStageGenerator, Painted
-from t2i_repro.models.stage_discriminators import StageDiscriminator
-from t2i_repro.objectives.conditional import (
+from t2i_repro.losses.conditional import (
     ADVERSARIAL_FORMS,
     AdversarialForm,
     Verdicts,
     bce_discriminator,
     bce_generator,
 )
-from t2i_repro.objectives.conditioning import conditioning_kl
-from t2i_repro.objectives.distillation import cross_sample_distillation
-from t2i_repro.objectives.itm import itm_sentence, itm_words
-from t2i_repro.objectives.matching import damsm_sentence, damsm_words
-from t2i_repro.objectives.redundancy import redundancy
-from t2i_repro.objectives.similarity import similarity_discriminator, similarity_generator
+from t2i_repro.losses.conditioning import conditioning_kl
+from t2i_repro.losses.distillation import cross_sample_distillation
+from t2i_repro.losses.itm import itm_sentence, itm_words
+from t2i_repro.losses.matching import damsm_sentence, damsm_words
+from t2i_repro.losses.redundancy import redundancy
+from t2i_repro.losses.similarity import similarity_discriminator, similarity_generator
+from t2i_repro.models.multi_stage import MultiStageGenerator, Painted
+from t2i_repro.models.stage_discriminators import StageDiscriminator
+from t2i_repro.sampling.text import Text
 from t2i_repro.training.one_stage_step import Losses, frozen
-from t2i_repro.training.text import Text
 
 PAIRINGS = ("shift", "other-class")
 

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
-from t2i_repro.models.forms import FORMS, Form, check_choice
+from t2i_repro.core.choices import FORMS, Form, check_choice
+from t2i_repro.losses import least_squares
 from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator, SideOutputs
 from t2i_repro.models.nested_discriminators import NestedDiscriminators, pyramid
-from t2i_repro.objectives import least_squares
 from t2i_repro.training.one_stage_step import Losses, frozen
 
 

@@ -6,16 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from t2i_repro.core.choices import check_choice
+from t2i_repro.core.digest import derive_seed
 from t2i_repro.data.batches import Batch
-from t2i_repro.encoders.image import ImageEncoder
-from t2i_repro.encoders.text import TextEncoder
 from t2i_repro.errors import ReproError
+from t2i_repro.losses.matching import DamsmLoss, damsm_loss
 from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.discriminators import OneWayDiscriminator
-from t2i_repro.models.forms import check_choice
+from t2i_repro.models.encoders.damsm_image import ImageEncoder
+from t2i_repro.models.encoders.damsm_text import TextEncoder
 from t2i_repro.models.one_stage import OneStageGenerator
-from t2i_repro.objectives.matching import DamsmLoss, damsm_loss
-from t2i_repro.spec.digest import derive_seed
 from t2i_repro.training.gan import GAN, Parts, Preview, averages_of
 from t2i_repro.training.one_stage_step import Penalty, frozen, one_stage_step
 

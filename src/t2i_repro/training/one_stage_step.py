@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from t2i_repro.models.discriminators import OneWayDiscriminator
-from t2i_repro.models.forms import FORMS, Form, check_choice
-from t2i_repro.objectives.adversarial import (
+from t2i_repro.core.choices import FORMS, Form, check_choice
+from t2i_repro.losses.adversarial import (
     hinge_discriminator,
     hinge_generator,
     matching_aware_gradient_penalty,
 )
+from t2i_repro.models.discriminators import OneWayDiscriminator
 
 Losses = dict[str, Tensor]
 ExtraTerms = Callable[[Tensor], Mapping[str, Tensor]]

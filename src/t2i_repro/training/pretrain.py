@@ -9,24 +9,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.digest import derive_seed
+from t2i_repro.core.record import Build
 from t2i_repro.data.batches import Batch, Batches
 from t2i_repro.data.prepared import Prepared
-from t2i_repro.encoders.classifier import Classifier
-from t2i_repro.encoders.image import ImageEncoder
-from t2i_repro.encoders.text import TextEncoder
-from t2i_repro.encoders.trunk import build_trunk
 from t2i_repro.errors import ReproError
-from t2i_repro.objectives.matching import cosine, damsm_loss
-from t2i_repro.spec.digest import derive_seed
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build
+from t2i_repro.losses.matching import cosine, damsm_loss
+from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.classifier import Classifier
+from t2i_repro.models.encoders.damsm_image import ImageEncoder
+from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.loading import build_text_encoder, input_trunk
+from t2i_repro.sampling.grids import evaluating
 from t2i_repro.training.char_cnn_rnn import run_char_cnn_rnn
 from t2i_repro.training.checkpoint import save_torch
-from t2i_repro.training.encoders import build_text_encoder, input_trunk
 from t2i_repro.training.environment import pick_device
 from t2i_repro.training.itm import run_clip, run_itm
 from t2i_repro.training.loop import Schedule, Trainable, train
-from t2i_repro.training.preview import evaluating
 from t2i_repro.training.schedules import damsm_rate
 
 WORDS = 18  # a classifier reads no captions

@@ -7,14 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from t2i_repro.core.digest import derive_seed
 from t2i_repro.data.batches import Batch
+from t2i_repro.data.sentence_batches import SentenceBatch
 from t2i_repro.errors import ReproError
 from t2i_repro.models.build import build_discriminator, build_generator
+from t2i_repro.models.encoders.loading import load_weights
 from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator
 from t2i_repro.models.nested_discriminators import NestedDiscriminators
 from t2i_repro.models.stackgan import StageTwoGenerator
-from t2i_repro.spec.digest import derive_seed
-from t2i_repro.training.encoders import load_weights
 from t2i_repro.training.gan import GAN, Parts, averages_of
 from t2i_repro.training.matching_aware_step import (
     Discriminator,
@@ -23,7 +24,6 @@ from t2i_repro.training.matching_aware_step import (
     matching_aware_step,
 )
 from t2i_repro.training.nested_step import NestedObjective, nested_step
-from t2i_repro.training.sentence_batches import SentenceBatch
 
 
 class SentenceGAN(GAN):

@@ -8,24 +8,24 @@ from typing import Any
 from PIL.Image import Image
 from torch import nn
 
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import Build
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.models.build import count_parameters
-from t2i_repro.spec.node import Node
-from t2i_repro.spec.record import Build
-from t2i_repro.spec.systems import snapshot_epochs
+from t2i_repro.registry.systems import snapshot_epochs
+from t2i_repro.sampling.draws import Draws
+from t2i_repro.sampling.grids import captioned_grid, to_uint8
+from t2i_repro.sampling.painting import noise_length, paint
+from t2i_repro.sampling.text import TextSide
+from t2i_repro.sampling.text_encoders import load_text
 from t2i_repro.training.checkpoint import save_weights
-from t2i_repro.training.draws import Draws
 from t2i_repro.training.environment import pick_device
 from t2i_repro.training.gan import GAN, Parts, Preview
 from t2i_repro.training.loop import Schedule, train
 from t2i_repro.training.multi_stage import MultiStageGAN
 from t2i_repro.training.one_stage import OneStageGAN
-from t2i_repro.training.painting import noise_length, paint
-from t2i_repro.training.preview import captioned_grid, to_uint8
 from t2i_repro.training.sentence_systems import SENTENCE_SYSTEMS
-from t2i_repro.training.text import TextSide
-from t2i_repro.training.text_sides import load_text
 
 SYSTEMS: dict[str, Callable[[Parts], GAN]] = {
     "one-stage": OneStageGAN.of,

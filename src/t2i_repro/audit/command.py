@@ -1,0 +1,101 @@
+"""`t2i-repro audit`: claims, contradictions and disagreements, in the terminal or for another program."""
+
+import argparse
+import csv
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from t2i_repro.audit.audit import Audit, audit
+from t2i_repro.audit.contradictions import Compared
+from t2i_repro.core.settings import add_settings
+from t2i_repro.errors import ReproError
+from t2i_repro.registry.papers import load_papers
+from t2i_repro.rendering.built import built_tables
+from t2i_repro.rendering.escape import csv_text, visible
+
+HEADER = ("kind", "paper", "id", "where", "says", "check", "printed", "rebuilt", "why", "rebuilt_why", "spread")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser)
+    parser.add_argument("--paper", metavar="ID", help="only what concerns this paper, e.g. ssa-gan")
+    parser.add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
+
+
+def main(args: argparse.Namespace) -> None:
+    papers = load_papers(Path("."))
+    if args.paper is not None and args.paper not in papers:
+        raise ReproError(f"--paper: found {args.paper!r}; papers/ has {', '.join(papers)}")
+    found = audit(papers, built_tables(Path("."), args.set))
+    shown = found if args.paper is None else found.of(args.paper)
+    file = visible(sys.stdout) if args.format == "text" else sys.stdout
+    {"text": write_text, "csv": write_csv, "json": write_json}[args.format](shown, papers, file)
+
+
+def entries(found: Audit) -> Iterator[dict[str, Any]]:
+    """Everything found, each with the keys of HEADER; those that do not apply are None."""
+    empty = dict.fromkeys(HEADER)
+    for claims in found.claims.values():
+        for claim in claims:
+            why = "; ".join([*claim.printed.reasons, *claim.printed.remarks])
+            given = {"kind": "claim", "paper": claim.paper, "id": claim.id, "where": claim.where, "says": claim.says}
+            verdicts = {"check": claim.check, "printed": claim.printed.word, "rebuilt": claim.rebuilt.word}
+            rebuilt = "; ".join([*claim.rebuilt.reasons, *claim.rebuilt.remarks])
+            yield empty | given | verdicts | {"why": why, "rebuilt_why": rebuilt}
+    for one in found.contradictions:
+        where = "; ".join(one.places)
+        yield empty | {"kind": one.kind, "paper": one.paper, "id": one.title, "where": where, "says": one.says}
+    for compared in found.compared:
+        where = "; ".join(f"{given.cell.paper}: {given.place}" for given in compared.prints)
+        papers = ", ".join(dict.fromkeys(given.cell.paper for given in compared.prints))
+        told = {"kind": "disagreement", "paper": papers, "id": compared.title, "where": where, "says": values(compared)}
+        yield empty | told | {"spread": round(compared.spread, 4)}
+
+
+def values(compared: Compared) -> str:
+    """`10.65 (icsd-gan), 14.01 (msmt-gan)`."""
+    return ", ".join(f"{given.cell.text()} ({given.cell.paper})" for given in compared.prints)
+
+
+def write_csv(found: Audit, papers: dict[str, dict[str, Any]], file: TextIO) -> None:
+    writer = csv.DictWriter(file, HEADER, lineterminator="\n")
+    writer.writeheader()
+    for entry in entries(found):
+        writer.writerow({key: csv_text(value) if isinstance(value, str) else value for key, value in entry.items()})
+
+
+def write_json(found: Audit, papers: dict[str, dict[str, Any]], file: TextIO) -> None:
+    json.dump(list(entries(found)), file, indent=1, ensure_ascii=False)
+    file.write("\n")
+
+
+def write_text(found: Audit, papers: dict[str, dict[str, Any]], file: TextIO) -> None:
+    for paper, claims in found.claims.items():
+        counts = ", ".join(f"{number} {word}" for word, number in sorted(found.counts(paper)["printed"].items()))
+        print(f"{papers[paper]['title']}: {len(claims)} claims; on its own numbers {counts or 'none'}\n", file=file)
+        for claim in claims:
+            print(f"  {claim.printed.word:12} {claim.id} ({claim.where})", file=file)
+            paragraph(claim.says, file)
+            if claim.printed.truth is not True:
+                paragraph(f"-> {'; '.join(claim.printed.reasons)}", file)
+            if claim.rebuilt.truth is not None:
+                why = "; ".join([*claim.rebuilt.reasons, *claim.rebuilt.remarks])
+                paragraph(f"rebuilt: {claim.rebuilt.word}: {why}", file)
+        print(file=file)
+    others = [one for one in found.contradictions if one.kind != "claim-fails"]
+    print(f"{len(found.contradictions)} contradictions inside papers; beside the claims that fail:\n", file=file)
+    for one in others:
+        print(f"  {one.paper}: {one.title}", file=file)
+        paragraph(f"{one.says} {'; '.join(one.places)}.", file)
+    print(f"\n{len(found.disagreements)} disagreements between papers of more than 5%:\n", file=file)
+    for compared in found.disagreements:
+        print(f"  {compared.spread:6.1%}  {compared.title}: {values(compared)}", file=file)
+
+
+def paragraph(text: str, file: TextIO) -> None:
+    indent = " " * 15
+    print(textwrap.fill(text, 110, initial_indent=indent, subsequent_indent=indent), file=file)

@@ -1,0 +1,180 @@
+"""Building an artefact: check its inputs, run the verb, write `record.json` last."""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.digest import file_sha256
+from t2i_repro.errors import ReproError
+
+RECORDED_LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pandas", "pillow", "snakemake", "dvc")
+
+
+@dataclass
+class Build:
+    """What a verb needs to know while it builds, and what it has to say afterwards (`facts`, into the record)."""
+
+    node: Node
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def input(self, role: str) -> Path:
+        """Folder of the input that plays `role`."""
+        return Path(self.node.inputs[role].path)
+
+
+class AlreadyBuilt(Exception):
+    """The artefact is there and complete."""
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file that is either whole or absent: temporary name, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, keys in the order given."""
+    with atomic_write(path) as file:
+        file.write(as_json(value))
+
+
+def as_json(value: Any) -> bytes:
+    """A JSON file's content. Raises ValueError on NaN or infinity."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a complete artefact (of a leaf: the newest). Raises ReproError when there is none."""
+    found = sorted(folder.glob("record*.json"))
+    if not found:
+        raise ReproError(f"{folder}: no record.json: this artefact was never completed. Run `snakemake` to build it.")
+    return json.loads(found[-1].read_text(encoding="utf-8"))
+
+
+def check_inputs(node: Node) -> None:
+    """Refuse inputs that are missing or are not what the plan says. Raises ReproError naming the input."""
+    for role, given in node.inputs.items():
+        record = read_record(Path(given.path))
+        if record["digest"] != given.digest:
+            raise ReproError(
+                f"{given.path}: {node.kind} {node.name} needs {role} with digest {given.digest}, but the record there "
+                f"says {record['digest']}. Remove that folder and run `snakemake` to rebuild it."
+            )
+
+
+@contextmanager
+def building(node: Node, out: Path) -> Iterator[Build]:
+    """Surround the work of a verb. Raises AlreadyBuilt when `out` is complete, ReproError on bad inputs."""
+    record_file = out / Path(node.record).name
+    if record_file.is_file() and json.loads(record_file.read_text())["digest"] == node.digest:
+        raise AlreadyBuilt
+    check_inputs(node)
+    out.mkdir(parents=True, exist_ok=True)
+    # First, for a leaf that is cut short half-way must not keep the record of its former content.
+    for older in out.glob("record*.json"):
+        older.unlink()
+    build, started = Build(node), time.monotonic()
+    yield build
+    write_json(
+        record_file,
+        {
+            **node.to_json(),
+            "facts": build.facts,
+            "files": hash_files(out),
+            "code": code_version(),
+            "libraries": libraries(),
+            "hardware": hardware(),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "wall_seconds": round(time.monotonic() - started, 2),
+            "peak_memory_mb": round(peak_memory_mb()),
+        },
+    )
+
+
+def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size in bytes and SHA-256 of every file of an artefact; names that start with `.` are not part of it."""
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    return {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in files
+    }
+
+
+@cache
+def code_version() -> dict[str, Any]:
+    """Git commit of the project and whether the tree differs from it; None outside a checkout."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20, check=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+def libraries() -> dict[str, str]:
+    """Versions of what computes the numbers."""
+    found = {"python": platform.python_version()}
+    for name in RECORDED_LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Machine, CPUs this process may use and, where torch is loaded, its device and thread count."""
+    found: dict[str, Any] = {"machine": platform.machine(), "cpus": usable_cpus()}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        found["threads"] = torch.get_num_threads()
+        if torch.cuda.is_initialized():
+            found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def usable_cpus() -> int:
+    """CPUs this process may run on (a SLURM job or a container has fewer than the machine)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory_mb() -> float:
+    """Highest resident memory of this process, in MiB."""
+    try:
+        # ru_maxrss would start at what the process that started this one had at its highest.
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
+    except (OSError, StopIteration):
+        unit = 1024 if sys.platform != "darwin" else 1024 * 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -1,0 +1,79 @@
+"""Validation against the JSON schemas of `core/schemas/`, with errors a person can act on."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from referencing import Registry, Resource
+
+from t2i_repro.errors import ReproError
+
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file as plain Python values. Raises ReproError naming the file."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ReproError(f"{path}: cannot be read as YAML: {error}") from error
+
+
+@cache
+def schemas() -> dict[str, Any]:
+    """All schemas by file name."""
+    return {path.name: yaml.safe_load(path.read_text()) for path in SCHEMAS.glob("*.yaml")}
+
+
+@cache
+def validator(schema: str, part: str = "") -> Draft202012Validator:
+    loaded = schemas()
+    registry: Registry[Any] = Registry().with_resources(
+        [(name, Resource.from_contents(content)) for name, content in loaded.items()]
+    )
+    # An $id lets a relative $ref (`paper.yaml#/...`) find the other file.
+    whole = {"$ref": f"#/$defs/{part}", "$defs": loaded[schema]["$defs"]} if part else loaded[schema]
+    return Draft202012Validator({**whole, "$id": schema}, registry=registry)
+
+
+def validate(value: Any, schema: str, source: str, part: str = "", at: str = "") -> None:
+    """Raise ReproError naming the key, the value found and what is allowed, when `value` breaks the schema, or the
+    `part` of its definitions.
+
+    `source` is what the user calls the value: a file, or a file and `--config`; `at` the key it stands at there.
+    """
+    error = best_match(validator(schema, part).iter_errors(value))
+    if error is not None:
+        raise ReproError(f"{source}: {explain(error, at)}")
+
+
+def explain(error: ValidationError, at: str = "") -> str:
+    """One line: where, what was found, what is allowed."""
+    key = ".".join([*([at] if at else []), *map(str, error.absolute_path)]) or "(top level)"
+    schema: Any = error.schema
+    instance: Any = error.instance
+    expected: Any = error.validator_value
+    if error.validator == "additionalProperties":
+        known = set(schema.get("properties", {}))
+        unknown = sorted(name for name in instance if name not in known)
+        allowed = ", ".join(sorted(known)) or "; ".join(schema.get("patternProperties", {}))
+        found = "; ".join(f"{name!r} (value {instance[name]!r})" for name in unknown)
+        return f"{key}: unknown key {found}; allowed: {allowed}"
+    if error.validator == "enum":
+        return f"{key}: found {error.instance!r}; allowed: {', '.join(map(repr, expected))}"
+    hint = ""
+    if error.validator == "type" and isinstance(error.instance, str):
+        hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if looks_like_number(error.instance) else ""
+    allowed = f"; allowed: {error.validator} {expected!r}"
+    return f"{key}: {error.message}{allowed}{hint}"
+
+
+def looks_like_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,80 @@
+"""What DVC versions: artefacts laid out at paths that do not change, and the way back (docs/dvc.md)."""
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+
+from t2i_repro.core.artefact import Input, Node
+from t2i_repro.core.record import Build, hash_files
+from t2i_repro.errors import ReproError
+
+
+def run(node: Node, out: Path, build: Build) -> None:
+    """Lay out every input as `out/<role>/`, where role is `<kind>-<name>` without the digest, and remove what an
+    older plan left there.
+
+    The new folder takes the old one's place by a rename, so a store that is cut short holds whole artefacts only.
+    """
+    for stale in out.iterdir():
+        if stale.is_dir() and stale.name not in node.inputs:
+            shutil.rmtree(stale)
+    for role in node.inputs:
+        lay_out(build.input(role), out / role)
+    build.facts["artefacts"] = len(node.inputs)
+
+
+def lay_out(source: Path, target: Path) -> None:
+    """Put an artefact at `target`, in place of what is there."""
+    fresh = target.parent / f".{target.name}.partial"
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(source, fresh, copy_function=link, ignore=shutil.ignore_patterns(".*"))
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(fresh, target)
+
+
+def link(source: str, target: str) -> None:
+    """A second name for the same bytes where the file system can (COCO's arrays fill tens of gigabytes), a copy
+    elsewhere. Artefacts are never written in place, so neither name can change the other's content.
+
+    Records are copied: Snakemake looks at their permissions, and DVC may make what it stores read-only.
+    """
+    if Path(source).name == "record.json":
+        shutil.copy2(source, target)
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("stores", nargs="*", type=Path, help="folders to restore from; default: results/*/store/*")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Restore: put artefacts that `dvc pull` brought into a store back where Snakemake looks for them."""
+    for store in args.stores or sorted(Path("results").glob("*/store/*")):
+        for record in sorted(store.glob("*/record.json")):
+            print(restored(record))
+
+
+def restored(record: Path) -> str:
+    """Restore one artefact, and say what was done. Raises ReproError when its files are not those of its record."""
+    told = json.loads(record.read_text(encoding="utf-8"))
+    inputs = {role: Input(**given) for role, given in told["inputs"].items()}
+    node = Node(**{key: told[key] for key in ("kind", "name", "scale", "spec", "where", "how")}, inputs=inputs)
+    if node.digest != told["digest"]:
+        return f"left     {record.parent}: made by another version of t2i-repro, whose plan asks for other artefacts"
+    if Path(node.record).exists():
+        return f"present  {node.folder}"
+    found = {name: file for name, file in hash_files(record.parent).items() if name != "record.json"}
+    if found != told["files"]:
+        wrong = sorted(name for name in {*found, *told["files"]} if found.get(name) != told["files"].get(name))
+        raise ReproError(
+            f"{record.parent}: not what its record says: {', '.join(wrong)}. Run `dvc checkout` and try again."
+        )
+    Path(node.folder).parent.mkdir(parents=True, exist_ok=True)
+    lay_out(record.parent, Path(node.folder))
+    return f"restored {node.folder}"

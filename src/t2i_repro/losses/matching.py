@@ -1,0 +1,136 @@
+"""DAMSM: the deep attentional multimodal similarity of AttnGAN, as SSA-GAN's appendix writes it (Eq. 8-16).
+
+M image-caption pairs; image i and caption i belong together. Every pair of the M x M is scored at once.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from t2i_repro.core.choices import FORMS, Form, check_choice
+
+EPSILON = 1e-8
+
+
+class DamsmLoss(NamedTuple):
+    """Eq. (14)-(16); w0, s0 choose the caption of an image, w1, s1 the image of a caption. Means over the
+    batch.
+
+    ``attention`` [M, T, h, w]: the attention of caption i's words over image i, each word's map sums to 1; 0
+    at padding.
+    """
+
+    w0: Tensor
+    w1: Tensor
+    s0: Tensor
+    s1: Tensor
+    attention: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Eq. (16)."""
+        return self.w0 + self.w1 + self.s0 + self.s1
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine of the last axis, the product of the norms kept above 1e-8 (Eq. 12)."""
+    norms = torch.linalg.vector_norm(a, dim=-1) * torch.linalg.vector_norm(b, dim=-1)
+    return (a * b).sum(-1) / norms.clamp(min=EPSILON)
+
+
+def padding_mask(lengths: Tensor, words: int) -> Tensor:
+    """[M, words] bool, True where a position lies beyond its caption."""
+    return torch.arange(words, device=lengths.device) >= lengths[:, None]
+
+
+def matching_posteriors(scores: Tensor, class_ids: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Eq. (14), (15): -log P(D|Q) and -log P(Q|D) from scores [image, caption] that gamma3 has already
+    scaled.
+
+    Off-diagonal pairs of equal class are no negatives: they leave the sums. ``class_ids`` None keeps them
+    all.
+    """
+    if class_ids is not None:
+        same = class_ids[:, None] == class_ids[None, :]
+        same.fill_diagonal_(False)
+        scores = scores.masked_fill(same, -torch.inf)
+    labels = torch.arange(len(scores), device=scores.device)
+    return F.cross_entropy(scores, labels), F.cross_entropy(scores.T, labels)
+
+
+def word_region_scores(
+    regions: Tensor, words: Tensor, lengths: Tensor, gamma1: float, gamma2: float, root: Form = "code"
+) -> tuple[Tensor, Tensor]:
+    """R(Q, D) of every image with every caption, and the attention of the matching pairs.
+
+    regions [M, D, h, w], words [M, D, T], lengths [M] in 1..T -> scores [image, caption], attention [M, T,
+    h, w].
+    """
+    check_choice("damsm_root", root, FORMS)
+    images, _, height, width = regions.shape
+    captions, _, length = words.shape
+    padding = padding_mask(lengths, length)
+    local = regions.flatten(2)
+    queries = words.transpose(1, 2)
+    # Eq. (9): [image, caption * word, region]
+    similarity = queries.reshape(captions * length, -1) @ local
+    similarity = similarity.view(images, captions, length, height * width)
+    # Eq. (10): over the words of a caption, for each region.
+    similarity = similarity.masked_fill(padding[None, :, :, None], -torch.inf).softmax(dim=2)
+    # Eq. (11): over the regions, for each word.
+    attention = (gamma1 * similarity).softmax(dim=3)
+    context = (attention.flatten(1, 2) @ local.transpose(1, 2)).view(images, captions, length, -1)
+    relevance = cosine(context, queries[None])
+    # Eq. (13)
+    scores = (gamma2 * relevance).masked_fill(padding[None], -torch.inf).logsumexp(dim=2)
+    if root == "printed":
+        scores = scores / gamma2
+    matching = torch.arange(captions, device=words.device)
+    own = attention[matching, matching].masked_fill(padding[:, :, None], 0.0)
+    return scores, own.view(captions, length, height, width)
+
+
+def damsm_words(
+    regions: Tensor,
+    words: Tensor,
+    lengths: Tensor,
+    class_ids: Tensor | None,
+    gamma1: float = 5.0,
+    gamma2: float = 5.0,
+    gamma3: float = 10.0,
+    root: Form = "code",
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Word-level losses L1^w, L2^w of Eq. (14), (15) and the attention maps of the matching pairs.
+
+    ``root`` is the outer power 1/gamma2 of Eq. (13), which the released code leaves out.
+    """
+    scores, attention = word_region_scores(regions, words, lengths, gamma1, gamma2, root)
+    w0, w1 = matching_posteriors(gamma3 * scores, class_ids)
+    return w0, w1, attention
+
+
+def damsm_sentence(
+    code: Tensor, sentence: Tensor, class_ids: Tensor | None, gamma3: float = 10.0
+) -> tuple[Tensor, Tensor]:
+    """Sentence-level losses L1^s, L2^s: R(Q, D) is the cosine of image code [M, D] and sentence [M, D]."""
+    return matching_posteriors(gamma3 * cosine(code[:, None], sentence[None]), class_ids)
+
+
+def damsm_loss(
+    regions: Tensor,
+    code: Tensor,
+    words: Tensor,
+    sentence: Tensor,
+    lengths: Tensor,
+    class_ids: Tensor | None,
+    gamma1: float = 5.0,
+    gamma2: float = 5.0,
+    gamma3: float = 10.0,
+    root: Form = "code",
+) -> DamsmLoss:
+    """All four terms of Eq. (16) from the encoders' outputs."""
+    w0, w1, attention = damsm_words(regions, words, lengths, class_ids, gamma1, gamma2, gamma3, root)
+    s0, s1 = damsm_sentence(code, sentence, class_ids, gamma3)
+    return DamsmLoss(w0, w1, s0, s1, attention)

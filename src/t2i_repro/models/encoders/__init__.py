@@ -1,0 +1,1 @@
+"""Text and image encoders, classifiers and their backbones."""

@@ -1,0 +1,51 @@
+"""`t2i-repro plan`: what would be built, in the order of the flow, and what is there already."""
+
+import argparse
+from pathlib import Path
+
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.settings import add_settings, parse_settings
+from t2i_repro.planning.plan import Planner, write_specs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_settings(parser)
+
+
+def main(args: argparse.Namespace) -> None:
+    planner = Planner(Path("."), parse_settings(args.set))
+    write_specs(planner)
+    for node in planner.nodes.values():
+        state = "built" if (planner.project / node.record).exists() else "-"
+        print(f"{state:6} {node.verb:12} {node.spec_file}")
+    print(f"{len(planner.nodes)} artefacts for {', '.join(planner.targets)} at scale {planner.params['scale']}")
+    trainings, rows, cells = filled(planner)
+    print(f"{trainings} trainings of GANs fill {cells} cells of {rows} table rows")
+
+
+def filled(planner: Planner) -> tuple[int, int, int]:
+    """How many distinct trainings of GANs the plan's tables rest on, and how many rows and cells those fill.
+
+    A training that another one continues, or that figures alone show, fills none and does not count.
+    """
+    runs: set[str] = set()
+    rows: set[tuple[str, str]] = set()
+    cells: set[tuple[str, str, str]] = set()
+    for table in (node for node in planner.nodes.values() if node.kind == "table"):
+        for role, score in planner.inputs_of(table).items():
+            row, column, _ = role.split("/")
+            run = run_behind(planner, score)
+            if run is not None:
+                runs.add(run.folder)
+                rows.add((table.folder, row))
+                cells.add((table.folder, row, column))
+    return len(runs), len(rows), len(cells)
+
+
+def run_behind(planner: Planner, score: Node) -> Node | None:
+    """The training whose samples or weights a score is of; None for a score of real images or of a dataset."""
+    given = planner.inputs_of(score)
+    for role in ("run", "images", "features"):
+        if role in given:
+            return given[role] if given[role].kind == "train" else run_behind(planner, given[role])
+    return None

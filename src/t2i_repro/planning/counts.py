@@ -1,0 +1,148 @@
+"""Verb ``params``: parameters of every system at full width, counted without allocating any."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from t2i_repro.core.config import merged
+from t2i_repro.models.build import build_discriminator, build_generator, count_parameters
+from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
+from t2i_repro.models.encoders.damsm_image import ImageEncoder
+from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.itm import ITM, OpenClip
+from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.systems import DATASETS, NoEntryError, resolve_systems, system_on
+
+# Words of the datasets' captions as AttnGAN's code keeps them, padding included; Oxford's are not published.
+VOCABULARIES = {"cub": 5_450, "coco": 27_297}
+SENTENCE = {"damsm": 256, "itm": 512, "char-cnn-rnn": 1024}
+# Released configurations that no row names.
+RELEASED: dict[str, tuple[str, dict[str, Any]]] = {"df-gan (released, width 32)": ("df-gan", {"width": 32})}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """``discriminators`` train; ``released`` are those of the released code, unused parameters included. ``text``: the
+    text encoder; ``test_time``: generator and text encoder, as MSMT-GAN Table 2 counts. None: not known."""
+
+    system: str
+    dataset: str
+    generator: int
+    discriminators: tuple[int, ...]
+    released: tuple[int, ...]
+    encoder: str
+    text: int | None
+    test_time: int | None
+
+
+def encoders() -> dict[str, int]:
+    """Parameters of what systems share, by name."""
+    with torch.device("meta"):
+        image, itm = ImageEncoder(build_trunk("inception"), SENTENCE["damsm"]), ITM(OpenClip())
+        found = {f"text encoder, {dataset}": count_parameters(TextEncoder(v)) for dataset, v in VOCABULARIES.items()}
+        found["DAMSM image encoder"] = count_parameters(image)
+        found["DAMSM image encoder, trained"] = count_parameters(image, trainable=True)
+        found["ITM on CLIP RN101"] = count_parameters(itm)
+        found["ITM head, trained"] = count_parameters(itm, trainable=True)
+        found["char-CNN-RNN"] = count_parameters(CharCnnRnn())
+    return found
+
+
+@cache
+def text_count(encoder: str, dataset: str) -> int | None:
+    """Parameters of the text encoder that a system needs at test time."""
+    with torch.device("meta"):
+        if encoder == "damsm":
+            words = VOCABULARIES.get(dataset)
+            return None if words is None else count_parameters(TextEncoder(words))
+        return count_parameters(CharCnnRnn() if encoder == "char-cnn-rnn" else ITM(OpenClip()))
+
+
+def each(network: nn.Module) -> tuple[int, ...]:
+    """Counts of the networks in a list, or of the one network."""
+    children = list(network.children())
+    if len(children) == 1 and isinstance(children[0], nn.ModuleDict):
+        network = children[0]
+    parts = list(network.children()) if isinstance(network, nn.ModuleList | nn.ModuleDict) else [network]
+    return tuple(count_parameters(part, trainable=True) for part in parts)
+
+
+def count(name: str, dataset: str, system: dict[str, Any]) -> Counts:
+    size, base, sentence = system["train"]["image_size"], system["train"]["base_size"], SENTENCE[system["encoder"]]
+    with torch.device("meta"):
+        generator = count_parameters(build_generator(system, size, base, sentence))
+        discriminators = each(build_discriminator(system, size, sentence))
+        released = each(build_discriminator(system, size, sentence, as_released=True))
+    text = text_count(system["encoder"], dataset)
+    test_time = None if text is None else generator + text
+    return Counts(name, dataset, generator, discriminators, released, system["encoder"], text, test_time)
+
+
+def counts(project: Path) -> Iterator[Counts]:
+    """Every system of the papers on CUB, on COCO, and on Oxford-102 where its networks are others there; then the
+    released configurations."""
+    systems = resolve_systems(load_papers(project))
+    for name, (base, changes) in {**{name: (name, {}) for name in systems}, **RELEASED}.items():
+        seen: list[Counts] = []
+        for dataset in DATASETS:
+            try:
+                system = system_on(systems[base], dataset, DATASETS, f"systems.{base}")
+            except NoEntryError:
+                continue
+            found = count(name, dataset, merged(system, changes))
+            if dataset in VOCABULARIES or found.generator not in [one.generator for one in seen]:
+                seen.append(found)
+                yield found
+
+
+def shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, tuple):
+        return " + ".join(map(shown, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--table", action="store_true", help="aligned for reading; otherwise CSV")
+    parser.add_argument("--project", type=Path, default=Path(), help="folder with papers/ (default: here)")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print the counts, and those of the shared encoders."""
+    names = [field.name for field in fields(Counts)]
+    rows = [
+        [shown(value) if args.table else plain(value) for value in asdict(row).values()] for row in counts(args.project)
+    ]
+    shared = [(name, f"{value:,}" if args.table else str(value)) for name, value in encoders().items()]
+    if not args.table:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+        writer.writerows([name, "", *[""] * 4, value, ""] for name, value in shared)
+        return
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    for row in [names, *rows]:
+        text = [
+            cell.ljust(width) if at < 2 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(text).rstrip())
+    print()
+    for name, value in shared:
+        print(f"{name:30}{value:>14}")
+
+
+def plain(value: Any) -> str:
+    if value is None:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,1 +1,0 @@
-"""Configuration, identity and provenance. Nothing here imports torch, Snakemake or DVC."""
