@@ -11,26 +11,25 @@ import os
 import sys
 from pathlib import Path
 
-from t2i_repro.core.artefact import read_node
+from t2i_repro.core.artefact import KINDS, read_node
 from t2i_repro.core.record import AlreadyBuilt, building
 from t2i_repro.errors import ReproError
 
-# Verb of the flow: (module with `run(node, out, build)`, what it does). Modules are imported when asked for: a table
-# must not wait for torch.
+# Verbs of the flow; the module of each is in KINDS (core/artefact.py).
 FLOW = {
-    "standin": ("t2i_repro.data.standins", "draw procedural raw data in an official layout"),
-    "prepare": ("t2i_repro.data.prepare", "read raw data once, into arrays for random access"),
-    "fetch-asset": ("t2i_repro.data.fetch", "download weights with a checksum"),
-    "pretrain": ("t2i_repro.training.pretrain", "train an encoder (DAMSM) or a classifier"),
-    "train": ("t2i_repro.training.train", "train a GAN; resumes exactly where it was stopped"),
-    "sample": ("t2i_repro.sampling.sample", "generate the images a run is judged by"),
-    "import": ("t2i_repro.metrics.external", "take over images or a run that others made"),
-    "embed": ("t2i_repro.metrics.embed", "compute a network's features of images"),
-    "judge": ("t2i_repro.metrics.ranking_network", "train the ranking network of visual-semantic similarity"),
-    "score": ("t2i_repro.metrics.score", "apply a metric protocol to features"),
-    "render": ("t2i_repro.rendering.render", "render a table or a figure"),
-    "report": ("t2i_repro.rendering.report", "build the HTML report"),
-    "store": ("t2i_repro.core.store", "lay out what DVC versions"),
+    "standin": "draw procedural raw data in an official layout",
+    "prepare": "read raw data once, into arrays for random access",
+    "fetch-asset": "download weights with a checksum",
+    "pretrain": "train a text encoder, an image encoder or a classifier",
+    "train": "train a GAN; resumes exactly where it was stopped",
+    "sample": "generate the images a run is scored by",
+    "import": "import images or a run that others made",
+    "embed": "compute a network's features of images",
+    "judge": "train the ranking network of visual-semantic similarity",
+    "score": "apply a metric protocol to features",
+    "render": "render a table or a figure",
+    "report": "build the HTML report",
+    "store": "lay out what DVC versions",
 }
 
 # Verbs of the flow that people can use without a spec file: module with `add_arguments(parser)` and `main(args)`.
@@ -60,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="t2i-repro", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, (module, summary) in {**FLOW, **TOOLS}.items():
+    for name, summary in {**FLOW, **{tool: summary for tool, (_, summary) in TOOLS.items()}}.items():
         verb = verbs.add_parser(name, help=summary, description=summary)
         if name in FLOW:
             verb.add_argument(
@@ -72,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
                 verb.description, verb.formatter_class = alone.__doc__, argparse.RawDescriptionHelpFormatter
                 alone.add_arguments(verb)
         elif name in arguments[:1]:
-            importlib.import_module(module).add_arguments(verb)
+            importlib.import_module(TOOLS[name][0]).add_arguments(verb)
     args = parser.parse_args(arguments)
     try:
         if args.verb in ALONE and args.spec is None:
@@ -98,6 +97,6 @@ def build(verb: str, spec: Path, out: Path | None) -> None:
         raise ReproError(f"{spec}: describes a {node.kind}; build it with `python -m t2i_repro {node.verb}`")
     try:
         with building(node, out or Path(node.folder)) as work:
-            importlib.import_module(FLOW[verb][0]).run(node, out or Path(node.folder), work)
+            importlib.import_module(KINDS[node.kind].module).run(node, out or Path(node.folder), work)
     except AlreadyBuilt:
         logging.getLogger(__name__).info("%s is already built", out or node.folder)

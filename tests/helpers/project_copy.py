@@ -23,8 +23,12 @@ PARTS = (
 Done = subprocess.CompletedProcess[str]
 MAIN = """\
 import sys
+from dataclasses import replace
 from t2i_repro import cli
-cli.FLOW = {verb: flow if verb == "store" else ("t2i_repro.fake_flow", "fake") for verb, flow in cli.FLOW.items()}
+from t2i_repro.core.artefact import KINDS
+for name, kind in KINDS.items():
+    if name != "store":
+        KINDS[name] = replace(kind, module="t2i_repro.fake_flow")
 sys.exit(cli.main())
 """
 

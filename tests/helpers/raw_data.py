@@ -55,7 +55,7 @@ def replace_line(path: Path, number: int, line: str) -> None:
 
 def node(root: Path, layout: str = "cub", **changes: Any) -> Node:
     spec = {"layout": layout, "year": None, "image_size": 16, "captions_per_image": 2, "boxes": True, "manifest": None}
-    return Node("prepare", layout, "test", {**spec, **changes}, where={"raw_root": str(root)})
+    return Node("prepare", layout, "test", {**spec, **changes}, locations={"raw_root": str(root)})
 
 
 def prepared(root: Path, out: Path, layout: str = "cub", **changes: Any) -> tuple[Prepared, dict[str, Any]]:

@@ -123,7 +123,7 @@ def test_content_and_provenance_determine_it_and_the_place_does_not(tiny: Path) 
     first = imported(plan())
     shutil.copy("tiger.npy", "moved.npy")
     moved = imported(plan(path="moved.npy"))
-    assert (moved.digest, moved.where) == (first.digest, {"path": "moved.npy"})
+    assert (moved.digest, moved.locations) == (first.digest, {"path": "moved.npy"})
     np.save("other.npy", noise(seed=1))
     others: list[dict[str, Any]] = [
         {"path": "other.npy"},
@@ -133,7 +133,7 @@ def test_content_and_provenance_determine_it_and_the_place_does_not(tiny: Path) 
     assert len({first.digest, *(imported(plan(**other)).digest for other in others)}) == 4
     write_specs(plan())
     write_specs(plan(path="moved.npy"))
-    assert json.loads(Path(first.spec_file).read_text())["where"] == {"path": "moved.npy"}
+    assert json.loads(Path(first.spec_file).read_text())["locations"] == {"path": "moved.npy"}
 
 
 def save_folder(folder: Path, images: np.ndarray, suffix: str = "png") -> Path:

@@ -142,7 +142,7 @@ def test_a_checkpoint_of_others_paints_what_the_run_did(flow: Flow, tmp_path: Pa
     given = {
         role: Input(str(folder / nodes[role].kind), nodes[role].digest, nodes[role].kind) for role in ("data", "text")
     }
-    node = Node("import-run", "import-run", "test", spec, given, where={"path": str(folder / "train")})
+    node = Node("import-run", "import-run", "test", spec, given, locations={"path": str(folder / "train")})
     with building(node, tmp_path / "import-run") as work:
         take_over(node, tmp_path / "import-run", work)
     assert not (tmp_path / "import-run/checkpoint.pt").exists()

@@ -56,7 +56,7 @@ def take(prepared: Path, folder: Path, published: Path, content: str | None = No
     data = Input(str(prepared / "prepare"), read_record(prepared / "prepare")["digest"], "prepare")
     spec = {"published": content or content_digest(published, suffixes=(".pickle",)), "dim": DIM}
     where = {"embeddings": str(published)}
-    node = Node("char-cnn-rnn", "cub-published", "test", spec, {"data": data}, where=where, how=dict(HOW))
+    node = Node("char-cnn-rnn", "cub-published", "test", spec, {"data": data}, locations=where, runtime=dict(HOW))
     with building(node, folder / "text") as work:
         pretrain.run(node, folder / "text", work)
     return folder / "text"
@@ -113,6 +113,6 @@ def test_the_plan_names_the_files_by_their_content(prepared: Path, project: Path
     nodes = planner(root).nodes.values()
     (text,) = [node for node in nodes if node.kind == "char-cnn-rnn"]
     assert text.spec["published"] == content_digest(folder, suffixes=(".pickle",))
-    assert text.where == {"embeddings": str(folder)}
+    assert text.locations == {"embeddings": str(folder)}
     runs = [node for node in nodes if node.kind == "train" and node.inputs["text"].digest == text.digest]
     assert len(runs) > 8

@@ -11,8 +11,7 @@ import pytest
 import torch
 from flow import HOW, build
 
-from t2i_repro.cli import FLOW
-from t2i_repro.core.artefact import Input, Node
+from t2i_repro.core.artefact import KINDS, Input, Node
 from t2i_repro.core.record import building, read_record
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
@@ -49,9 +48,9 @@ class Flow:
             role: Input(str(self.folder / other), self.nodes[other].digest, self.nodes[other].kind)
             for role, other in inputs.items()
         }
-        self.nodes[name] = node = Node(kind, name, "test", spec, given, how=dict(HOW))
+        self.nodes[name] = node = Node(kind, name, "test", spec, given, runtime=dict(HOW))
         with building(node, self.folder / name) as work:
-            import_module(FLOW[node.verb][0]).run(node, self.folder / name, work)
+            import_module(KINDS[node.kind].module).run(node, self.folder / name, work)
         return self.folder / name
 
 

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from project_copy import Copy
 
+from t2i_repro.core.artefact import KINDS
+
 NAMES = {"PIL": "pillow", "yaml": "pyyaml", "torch_fidelity": "torch-fidelity", "open_clip": "open-clip-torch"}
 # A dependency of jsonschema.
 NOT_PINNED = {"referencing"}
@@ -61,13 +63,15 @@ def rules(project: Path) -> list[tuple[str, str, str]]:
 
 
 def test_an_environment_has_what_its_verbs_import(project: Path) -> None:
-    from t2i_repro.cli import FLOW
-
     found = rules(project)
-    assert {verb for _, _, verb in found} == set(FLOW)
+    assert {verb for _, _, verb in found} == {kind.verb for kind in KINDS.values()}
     for rule, environment, verb in found:
         # `render` draws tables and figures, and imports the module for the one it is asked for.
-        start = "t2i_repro.rendering.tables" if rule == "table" else FLOW[verb][0]
+        start = (
+            "t2i_repro.rendering.tables"
+            if rule == "table"
+            else next(kind.module for kind in KINDS.values() if kind.verb == verb)
+        )
         needed = imported(start, project / "src", set()) | imported("t2i_repro.cli", project / "src", set())
         names = {NAMES.get(name, name) for name in needed} - NOT_PINNED
         assert names <= set(pins(project / f"workflow/envs/{environment}.yaml")), f"rule {rule}"

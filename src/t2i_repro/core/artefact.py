@@ -1,4 +1,4 @@
-"""A node of the plan: one artefact, all that determines it, and where it stands."""
+"""Artefacts: their kinds, and the node of the plan that says all that determines one and where it is built."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -8,62 +8,43 @@ from typing import Any
 from t2i_repro.core.digest import digest
 from t2i_repro.errors import ReproError
 
-# Raised when the meaning of what a kind builds changes (not for a refactoring): old artefacts are then rebuilt.
-REVISIONS = {
-    "standin": 1,
-    "prepare": 1,
-    "asset": 1,
-    "classifier": 1,
-    "damsm": 1,
-    "clip": 1,
-    "itm": 1,
-    "char-cnn-rnn": 1,
-    "train": 1,
-    "sample": 1,
-    "import-samples": 1,
-    "import-run": 1,
-    "embed": 2,
-    "judge": 1,
-    "score": 3,
-    "table": 2,
-    "figure": 2,
-    "report": 2,
-    "store": 1,
-}
 
-SECTIONS = {
-    "standin": "data",
-    "prepare": "data",
-    "asset": "assets",
-    "classifier": "encoders",
-    "damsm": "encoders",
-    "clip": "encoders",
-    "itm": "encoders",
-    "char-cnn-rnn": "encoders",
-    "train": "runs",
-    "sample": "samples",
-    "import-samples": "outside",
-    "import-run": "outside",
-    "embed": "features",
-    "judge": "judges",
-    "score": "metrics",
-    "table": "tables",
-    "figure": "figures",
-    "report": "report",
-    "store": "store",
-}
+@dataclass(frozen=True)
+class Kind:
+    """A kind of artefact: its folder in results/<scale>/, the verb that builds it, and the module whose
+    `run(node, out, build)` does the work (imported when needed: a table must not wait for torch).
 
-VERBS = {
-    "import-samples": "import",
-    "import-run": "import",
-    "classifier": "pretrain",
-    "damsm": "pretrain",
-    "clip": "pretrain",
-    "itm": "pretrain",
-    "char-cnn-rnn": "pretrain",
-    "table": "render",
-    "figure": "render",
-    "asset": "fetch-asset",
+    ``revision`` goes up when the meaning of what is built changes, not for a refactoring: old artefacts are then
+    rebuilt.
+    """
+
+    section: str
+    verb: str
+    module: str
+    revision: int = 1
+
+
+KINDS = {
+    "standin": Kind("data", "standin", "t2i_repro.data.standins"),
+    "prepare": Kind("data", "prepare", "t2i_repro.data.prepare"),
+    "asset": Kind("assets", "fetch-asset", "t2i_repro.data.fetch"),
+    "classifier": Kind("encoders", "pretrain", "t2i_repro.training.pretrain"),
+    "damsm": Kind("encoders", "pretrain", "t2i_repro.training.pretrain"),
+    "clip": Kind("encoders", "pretrain", "t2i_repro.training.pretrain"),
+    "itm": Kind("encoders", "pretrain", "t2i_repro.training.pretrain"),
+    "char-cnn-rnn": Kind("encoders", "pretrain", "t2i_repro.training.pretrain"),
+    "text-encoder": Kind("encoders", "pretrain", "t2i_repro.training.pretrain"),
+    "train": Kind("runs", "train", "t2i_repro.training.train"),
+    "sample": Kind("samples", "sample", "t2i_repro.sampling.sample"),
+    "import-samples": Kind("outside", "import", "t2i_repro.metrics.external"),
+    "import-run": Kind("outside", "import", "t2i_repro.metrics.external"),
+    "embed": Kind("features", "embed", "t2i_repro.metrics.embed", revision=2),
+    "judge": Kind("judges", "judge", "t2i_repro.metrics.ranking_network"),
+    "score": Kind("metrics", "score", "t2i_repro.metrics.score", revision=3),
+    "table": Kind("tables", "render", "t2i_repro.rendering.render", revision=2),
+    "figure": Kind("figures", "render", "t2i_repro.rendering.render", revision=2),
+    "report": Kind("report", "report", "t2i_repro.rendering.report", revision=2),
+    "store": Kind("store", "store", "t2i_repro.core.store"),
 }
 
 
@@ -80,8 +61,8 @@ class Input:
 class Node:
     """One artefact.
 
-    ``spec`` and the digests of ``inputs`` determine it, together with ``kind`` and ``revision``. ``where`` (locations)
-    and ``how`` (how often to save, how many at a time) do not, and stay out of the digest.
+    ``spec`` and the digests of ``inputs`` determine it, together with ``kind`` and ``revision``. ``locations`` (where
+    files lie) and ``runtime`` (how often to save, how many at a time) do not, and stay out of the digest.
     """
 
     kind: str
@@ -89,17 +70,17 @@ class Node:
     scale: str
     spec: dict[str, Any]
     inputs: dict[str, Input] = field(default_factory=dict)
-    where: dict[str, str] = field(default_factory=dict)
-    how: dict[str, Any] = field(default_factory=dict)
+    locations: dict[str, str] = field(default_factory=dict)
+    runtime: dict[str, Any] = field(default_factory=dict)
 
     @property
     def revision(self) -> int:
-        return REVISIONS[self.kind]
+        return KINDS[self.kind].revision
 
     @property
     def verb(self) -> str:
         """The CLI verb that builds it."""
-        return VERBS.get(self.kind, self.kind)
+        return KINDS[self.kind].verb
 
     @property
     def digest(self) -> str:
@@ -126,7 +107,7 @@ class Node:
             return f"results/{self.scale}/report"
         if self.kind == "store":
             return f"results/{self.scale}/store/{self.name}"
-        return f"results/{self.scale}/{SECTIONS[self.kind]}/{self.name}-{self.digest}"
+        return f"results/{self.scale}/{KINDS[self.kind].section}/{self.name}-{self.digest}"
 
     @property
     def record(self) -> str:

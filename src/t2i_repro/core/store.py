@@ -64,7 +64,7 @@ def restored(record: Path) -> str:
     """Restore one artefact, and say what was done. Raises ReproError when its files are not those of its record."""
     told = json.loads(record.read_text(encoding="utf-8"))
     inputs = {role: Input(**given) for role, given in told["inputs"].items()}
-    node = Node(**{key: told[key] for key in ("kind", "name", "scale", "spec", "where", "how")}, inputs=inputs)
+    node = Node(**{key: told[key] for key in ("kind", "name", "scale", "spec")}, inputs=inputs)
     if node.digest != told["digest"]:
         return f"left     {record.parent}: made by another version of t2i-repro, whose plan asks for other artefacts"
     if Path(node.record).exists():

@@ -53,7 +53,7 @@ def run(node: Node, out: Path, build: Build) -> None:
     """
     spec = node.spec
     layout, year = spec["layout"], spec.get("year")
-    root = data_root(layout, build.input("raw") if "raw" in node.inputs else Path(node.where["raw_root"]))
+    root = data_root(layout, build.input("raw") if "raw" in node.inputs else Path(node.locations["raw_root"]))
     index = read_index(layout, root, year)
     side = short_side(spec["image_size"])
     handled = Counter(index.handled)

@@ -27,7 +27,7 @@ RESUMES = ("checkpoint.pt",)  # only a training that goes on needs it
 
 def run(node: Node, out: Path, build: Build) -> None:
     """Build an `import-samples` or an `import-run`. Raises ReproError where the content is not what was planned."""
-    path = Path(node.where["path"])
+    path = Path(node.locations["path"])
     if node.kind == "import-samples":
         check_content(path, node.spec["content"])
         import_samples(node, path, out, build)
@@ -56,7 +56,7 @@ def import_samples(node: Node, path: Path, out: Path, build: Build) -> None:
             f"or say `lossy: true` in params.yaml: outside"
         )
     if spec["captions"] is not None:
-        write_captions(out / "captions.csv", Path(node.where["captions"]), spec, source, data)
+        write_captions(out / "captions.csv", Path(node.locations["captions"]), spec, source, data)
     write_images(out / "images.npy", source, spec["image_size"], node.name)
     build.facts |= {
         "images": len(source),

@@ -1,19 +1,19 @@
 """Rows that others fill: images that somebody generated, or a checkpoint of ours trained elsewhere.
 
-`outside` of params.yaml names them by dataset and system (docs/outside-samples.md). Functions on a `Planner`.
+`outside` of params.yaml names them by dataset and system (docs/outside-samples.md). Functions on a `Graph`.
 """
 
 import json
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from t2i_repro.core.artefact import Node
+from t2i_repro.data.manifest import content_digest
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.sources import LOSSLESS, LOSSY
+from t2i_repro.planning.graph import Graph
 from t2i_repro.registry.papers import measured_in
-
-if TYPE_CHECKING:
-    from t2i_repro.planning.plan import Planner
 
 # Metrics that ask for more than images: the network itself, or the caption that each image was made from.
 OF_NETWORKS, OF_DATA = ("parameters", "devices"), ("dataset", "retrieval")
@@ -25,17 +25,17 @@ def name_of(measured: dict[str, Any], row_id: str) -> str:
     return str(measured.get("system", row_id))
 
 
-def check_outside(planner: "Planner") -> None:
+def check_outside(graph: Graph) -> None:
     """Raise ReproError unless every entry names a row of some table, and what it points at is there."""
     known = {
         f"{measured['dataset']}/{name_of(measured, row_id)}"
-        for paper in planner.registry.values()
+        for paper in graph.registry.values()
         for table in paper["tables"].values()
         for row_id, row in table["rows"].items()
         for measured in (measured_in(row, column) for column in table["columns"].values())
         if measured["dataset"] is not None
     }
-    for key, entry in planner.params["outside"].items():
+    for key, entry in graph.params["outside"].items():
         if key not in known:
             of_dataset = sorted(name for name in known if name.split("/")[0] == key.split("/")[0])
             near = get_close_matches(key, known) or of_dataset or sorted(known)
@@ -44,13 +44,13 @@ def check_outside(planner: "Planner") -> None:
                 f"dataset/row for a row without a system, such as {', '.join(near)}"
             )
         for what in ("path", "captions"):
-            if what in entry and not (planner.project / entry[what]).exists():
+            if what in entry and not (graph.project / entry[what]).exists():
                 raise ReproError(f"params.yaml: outside.{key}.{what}: {entry[what]} is not there")
 
 
-def entry_of(planner: "Planner", dataset: str, name: str) -> dict[str, Any] | None:
+def entry_of(graph: Graph, dataset: str, name: str) -> dict[str, Any] | None:
     """What params.yaml says of a network, unless it is trained here."""
-    entry: dict[str, Any] | None = planner.params["outside"].get(f"{dataset}/{name}")
+    entry: dict[str, Any] | None = graph.params["outside"].get(f"{dataset}/{name}")
     return None if entry is None or entry["source"] == "trained" else entry
 
 
@@ -64,46 +64,46 @@ def obstacle(entry: dict[str, Any], protocol: dict[str, Any]) -> str | None:
     return "not scored: outside samples without their captions" if own and "captions" not in entry else None
 
 
-def outside(planner: "Planner", dataset: str, name: str) -> Node:
+def outside(graph: Graph, dataset: str, name: str) -> Node:
     """The node that stands in the place of a training: a sample (`import-samples`) or a run (`import-run`)."""
-    entry = planner.params["outside"][f"{dataset}/{name}"]
+    entry = graph.params["outside"][f"{dataset}/{name}"]
     make = {"samples": samples, "checkpoint": checkpoint}[entry["source"]]
-    return make(planner, dataset, name, entry)
+    return make(graph, dataset, name, entry)
 
 
-def samples(planner: "Planner", dataset: str, name: str, entry: dict[str, Any]) -> Node:
+def samples(graph: Graph, dataset: str, name: str, entry: dict[str, Any]) -> Node:
     """Images of others. The place they lie in does not determine them, their content does."""
-    size = entry.get("image_size", planner.params["prepare"]["image_size"])
+    size = entry.get("image_size", graph.params["prepare"]["image_size"])
     spec = {
-        "content": content_of(planner, dataset, name, entry),
-        "captions": hashed(planner, entry["captions"]) if "captions" in entry else None,
-        "images": planner.params["sample"]["images"],
-        "split": planner.params["sample"]["split"],
+        "content": content_of(graph, dataset, name, entry),
+        "captions": hashed(graph, entry["captions"]) if "captions" in entry else None,
+        "images": graph.params["sample"]["images"],
+        "split": graph.params["sample"]["split"],
         "image_size": size,
         "lossy": entry.get("lossy", False),
         "provenance": entry["provenance"],
     }
-    data = planner.prepare(dataset, max(size, planner.params["prepare"]["image_size"]))
+    data = graph.prepare(dataset, max(size, graph.params["prepare"]["image_size"]))
     where = {what: str(entry[what]) for what in ("path", "captions") if what in entry}
-    return planner.add("import-samples", f"{dataset}-{name}-outside", spec, {"data": data}, where=where)
+    return graph.add("import-samples", f"{dataset}-{name}-outside", spec, {"data": data}, locations=where)
 
 
-def checkpoint(planner: "Planner", dataset: str, name: str, entry: dict[str, Any]) -> Node:
+def checkpoint(graph: Graph, dataset: str, name: str, entry: dict[str, Any]) -> Node:
     """A run that was trained elsewhere, on the prepared data and the text encoder of this plan.
 
     Raises ReproError where it was not: its words would mean others here.
     """
     place = f"params.yaml: outside.{dataset}/{name}: {entry['path']}"
-    record = read_record_of(planner.project / entry["path"], place)
-    if record["kind"] != "train" or record["scale"] != planner.params["scale"]:
+    record = read_record_of(graph.project / entry["path"], place)
+    if record["kind"] != "train" or record["scale"] != graph.params["scale"]:
         raise ReproError(
             f"{place}: found a {record['kind']} of scale {record['scale']}; expected a train of scale "
-            f"{planner.params['scale']}"
+            f"{graph.params['scale']}"
         )
     trained = record["spec"]
     inputs = {
-        "data": planner.prepare(dataset, max(trained["image_size"], planner.params["prepare"]["image_size"])),
-        "text": planner.text_encoder(trained["system"]["encoder"], dataset),
+        "data": graph.prepare(dataset, max(trained["image_size"], graph.params["prepare"]["image_size"])),
+        "text": graph.text_encoder(trained["system"]["encoder"], dataset),
     }
     for role, node in inputs.items():
         if record["inputs"][role]["digest"] != node.digest:
@@ -111,8 +111,8 @@ def checkpoint(planner: "Planner", dataset: str, name: str, entry: dict[str, Any
                 f"{place}: was trained with {role} {record['inputs'][role]['digest']}, and this plan has {node.name} "
                 f"{node.digest}; expected the same: use the parameters it was trained with"
             )
-    spec = {**trained, "checkpoint": content_of(planner, dataset, name, entry), "provenance": entry["provenance"]}
-    return planner.add("import-run", f"{dataset}-{name}-outside", spec, inputs, where={"path": str(entry["path"])})
+    spec = {**trained, "checkpoint": content_of(graph, dataset, name, entry), "provenance": entry["provenance"]}
+    return graph.add("import-run", f"{dataset}-{name}-outside", spec, inputs, locations={"path": str(entry["path"])})
 
 
 def read_record_of(folder: Path, place: str) -> dict[str, Any]:
@@ -123,11 +123,11 @@ def read_record_of(folder: Path, place: str) -> dict[str, Any]:
     return record
 
 
-def content_of(planner: "Planner", dataset: str, name: str, entry: dict[str, Any]) -> str:
+def content_of(graph: Graph, dataset: str, name: str, entry: dict[str, Any]) -> str:
     """SHA-256 of an archive, of a checkpoint's record.json (which has those of all its files), or of the list of a
     folder's images and their SHA-256. Raises ReproError where it is not the one that the entry states."""
     path = Path(entry["path"])
-    found = hashed(planner, str(path / "record.json" if entry["source"] == "checkpoint" else path))
+    found = hashed(graph, str(path / "record.json" if entry["source"] == "checkpoint" else path))
     if entry.get("sha256", found) != found:
         raise ReproError(
             f"params.yaml: outside.{dataset}/{name}.sha256: {path} has {found}, expected {entry['sha256']}: it is not "
@@ -136,11 +136,8 @@ def content_of(planner: "Planner", dataset: str, name: str, entry: dict[str, Any
     return found
 
 
-def hashed(planner: "Planner", path: str) -> str:
-    from t2i_repro.data.manifest import content_digest
-    from t2i_repro.metrics.sources import LOSSLESS, LOSSY
-
-    return content_digest(planner.project / path, planner.project / "results/.cache/outside.json", LOSSLESS + LOSSY)
+def hashed(graph: Graph, path: str) -> str:
+    return content_digest(graph.project / path, graph.project / "results/.cache/outside.json", LOSSLESS + LOSSY)
 
 
 def told_outside(outside: dict[str, Any] | None) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from t2i_repro.core.artefact import VERBS
+from t2i_repro.core.artefact import KINDS
 from t2i_repro.rendering.charts import line_chart, read_curves
 from t2i_repro.rendering.provenance import Artefact, Library, flat
 
@@ -52,7 +52,7 @@ def run_page(library: Library, path: str, sample: str | None, scores: list[dict[
         path=path,
         file=f"run-{artefact.key}.html",
         name=artefact.name,
-        verb=VERBS.get(artefact.kind, artefact.kind),
+        verb=KINDS[artefact.kind].verb,
         artefact=artefact,
         configuration=flat(artefact.record["spec"]),
         facts=flat(artefact.record["facts"]) if artefact.record["facts"] else [],

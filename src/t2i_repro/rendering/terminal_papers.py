@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from t2i_repro.core.artefact import Node
-from t2i_repro.core.config import load_params
 from t2i_repro.core.settings import add_settings, parse_settings
 from t2i_repro.errors import ReproError
+from t2i_repro.planning.params import read_params
 from t2i_repro.planning.plan import Planner
 from t2i_repro.registry.papers import load_papers, measured_in
 from t2i_repro.rendering.built import read_built
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     project, settings = Path("."), parse_settings(args.set)
-    papers, params = load_papers(project), load_params(project, settings)
+    papers, params = load_papers(project), read_params(project, settings)
     try:
         planned = plan_all(project, settings, list(papers))
         problem = None

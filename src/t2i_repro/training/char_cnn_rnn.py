@@ -95,7 +95,7 @@ def run_char_cnn_rnn(node: Node, out: Path, build: Build, prepared: Prepared) ->
     caption of either split, so that no GAN computes them again; the latter alone where they were published."""
     spec = node.spec
     if "published" in spec:
-        take_published(Path(node.where["embeddings"]), spec, out, prepared)
+        take_published(Path(node.locations["embeddings"]), spec, out, prepared)
         build.facts["trunk"] = {"kind": "published"}
         return
     batches = Batches(prepared, "train", spec["image_size"], spec["batch"], WORDS, spec["seed"])

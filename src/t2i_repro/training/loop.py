@@ -76,7 +76,7 @@ class Schedule:
 
     @classmethod
     def of(cls, node: Node, steps: int) -> "Schedule":
-        how = {name: node.how[name] for name in ("checkpoint_every", "grid_every", "log_every")}
+        how = {name: node.runtime[name] for name in ("checkpoint_every", "grid_every", "log_every")}
         return cls(node.name, node.digest, steps, node.spec["seed"], **how)
 
     def due(self, every: int, done: int) -> bool:

@@ -1,0 +1,182 @@
+"""The graph of artefacts: nodes for data, encoders, networks, trainings and samples.
+
+One method per kind of node, in the order of the flow: raw -> prepare -> pretrain -> train -> sample. What evaluates
+and draws is planned by functions on a graph (evaluation.py, external.py, figures.py), and all of it by the
+`Planner` (plan.py).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from t2i_repro.core.artefact import Input, Node
+from t2i_repro.core.config import for_dataset, resolve_scale
+from t2i_repro.data.fetch import asset
+from t2i_repro.data.layouts import FOLDERS
+from t2i_repro.data.manifest import content_digest, manifest_digest
+from t2i_repro.errors import ReproError
+from t2i_repro.planning.params import read_params
+from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.systems import resolve_systems, scaled, system_on
+
+
+class Graph:
+    """The artefacts of one scale. ``nodes`` holds them by the path of their record; nodes with the same content are one
+    node."""
+
+    def __init__(self, project: Path, overrides: dict[str, Any] | None = None):
+        self.project = project
+        self.params = resolve_scale(read_params(project, overrides))
+        self.registry = load_papers(project)
+        self.systems = resolve_systems(self.registry, tuple(self.params["datasets"]))
+        self.nodes: dict[str, Node] = {}
+        self.by_digest: dict[str, Node] = {}
+
+    def add(
+        self, kind: str, name: str, spec: dict[str, Any], inputs: Mapping[str, Node] | None = None, **extra: Any
+    ) -> Node:
+        """Make a node, or return the one with this content, whatever its name: systems that differ in what a scale
+        overrides are one at that scale."""
+        given: dict[str, Input] = {role: node.as_input() for role, node in (inputs or {}).items()}
+        scale = "all" if kind == "asset" else self.params["scale"]
+        node = Node(kind=kind, name=name, scale=scale, spec=spec, inputs=given, **extra)
+        node = self.by_digest.setdefault(node.digest, node)
+        return self.nodes.setdefault(node.record, node)
+
+    def raw(self, dataset: str) -> tuple[dict[str, Node], dict[str, Any], dict[str, str]]:
+        """Where a dataset's raw files come from: (inputs, manifest, location) of the node that prepares it."""
+        layout = self.params["datasets"][dataset]
+        if self.params["data_root"] is None:
+            if self.params["standin"] is None:
+                raise ReproError(
+                    f"scale {self.params['scale']!r} is for real data, and data_root is null. Fetch it "
+                    f"(`python -m t2i_repro fetch --help`) and give its folder: --config data_root=FOLDER"
+                )
+            spec = {
+                "layout": layout["layout"],
+                "year": layout["year"],
+                "captions_per_image": layout["captions_per_image"],
+                **self.params["standin"],
+            }
+            return {"raw": self.add("standin", f"raw-{dataset}", spec)}, {"manifest": None}, {}
+        root = Path(self.params["data_root"]) / FOLDERS[layout["layout"]]
+        manifest, _ = manifest_digest(layout["layout"], root, layout["year"], self.project / "results/.cache/raw.json")
+        return {}, {"manifest": manifest}, {"raw_root": str(root)}
+
+    def prepare(self, dataset: str, image_size: int) -> Node:
+        """Images and captions ready for random access, with room for random crops of `image_size`."""
+        inputs, manifest, where = self.raw(dataset)
+        spec = {**self.params["datasets"][dataset], "image_size": image_size, **manifest}
+        return self.add("prepare", f"{dataset}-{image_size}", spec, inputs, locations=where)
+
+    def network(self, name: str, dataset: str) -> Node:
+        """A feature extractor by its name in params.yaml: downloaded weights, a classifier trained on the dataset's
+        classes, or encoders that read captions too."""
+        entry = self.params["networks"][name]
+        if entry["source"] == "asset":
+            known = asset(entry["asset"])
+            return self.add("asset", entry["asset"], {"sha256": known["sha256"], "trunk": entry["trunk"]})
+        encoders = {
+            "damsm": self.damsm,
+            "clip": self.clip,
+            "itm": self.itm,
+            "char-cnn-rnn": self.char_cnn_rnn,
+        }
+        if entry["source"] in encoders:
+            return encoders[entry["source"]](dataset)
+        spec = dict(self.params["classifier"])
+        spec["epochs"] = for_dataset(spec["epochs"], dataset, "classifier.epochs")
+        spec = {**spec, "split": entry["split"], "trunk": "standin" if entry["trunk"] == "standin" else "inception"}
+        if self.params["datasets"][dataset]["layout"] == "coco":
+            spec["target"] = "words"  # there are no classes
+        inputs = {"data": self.prepare(dataset, spec["image_size"])}
+        if entry["trunk"] != "standin":
+            inputs["trunk"] = self.network(entry["trunk"], dataset)
+        name = f"{dataset}-{spec['trunk']}-{spec['split']}-classes"
+        return self.add("classifier", name, spec, inputs, runtime=self.params["cadence"])
+
+    def encoder_spec(self, section: str, dataset: str) -> dict[str, Any]:
+        """A section of params.yaml that trains an encoder, on one dataset."""
+        spec = dict(self.params[section])
+        return {key: for_dataset(value, dataset, f"{section}.{key}") for key, value in spec.items()}
+
+    def damsm(self, dataset: str) -> Node:
+        """The text and image encoders that every system with a DAMSM loss shares."""
+        spec = self.encoder_spec("damsm", dataset)
+        trunk = self.network(spec.pop("trunk"), dataset)
+        inputs = {"data": self.prepare(dataset, spec["image_size"]), "trunk": trunk}
+        return self.add("damsm", f"{dataset}-damsm", spec, inputs, runtime=self.params["cadence"])
+
+    def clip(self, dataset: str) -> Node:
+        """CLIP's weights, or a small dual encoder trained in their place."""
+        name = self.params["itm"]["clip"]
+        if name != "standin":
+            return self.add("asset", name, {"sha256": asset(name)["sha256"], "trunk": "clip"})
+        spec = self.encoder_spec("clip", dataset)
+        inputs = {"data": self.prepare(dataset, spec["image_size"])}
+        return self.add("clip", f"{dataset}-clip-standin", spec, inputs, runtime=self.params["cadence"])
+
+    def itm(self, dataset: str) -> Node:
+        """GR-GAN's image-text matcher, words and sentences included."""
+        spec = self.encoder_spec("itm", dataset)
+        del spec["clip"]
+        inputs = {"data": self.prepare(dataset, spec["image_size"]), "clip": self.clip(dataset)}
+        return self.add("itm", f"{dataset}-itm", spec, inputs, runtime=self.params["cadence"])
+
+    def char_cnn_rnn(self, dataset: str) -> Node:
+        """The sentence embedding of StackGAN, StackGAN++, HDGAN and GAN-INT-CLS."""
+        spec = self.encoder_spec("char_cnn_rnn", dataset)
+        if spec.pop("source") == "published":
+            return self.published_embeddings(dataset, spec["dim"])
+        trunk = self.network(spec.pop("trunk"), dataset)
+        inputs = {"data": self.prepare(dataset, spec["image_size"]), "trunk": trunk}
+        return self.add("char-cnn-rnn", f"{dataset}-char-cnn-rnn", spec, inputs, runtime=self.params["cadence"])
+
+    def published_embeddings(self, dataset: str, dim: int) -> Node:
+        """StackGAN's and HDGAN's own files, in `data_root` (docs/data.md)."""
+        if self.params["data_root"] is None:
+            raise ReproError("params.yaml: char_cnn_rnn.source: found published; that needs real data (data_root)")
+        folder = Path(self.params["data_root"]) / "char-cnn-rnn" / dataset
+        content = content_digest(folder, self.project / "results/.cache/raw.json", (".pickle",))
+        inputs = {"data": self.prepare(dataset, self.params["prepare"]["image_size"])}
+        spec = {"published": content, "dim": dim}
+        return self.add("char-cnn-rnn", f"{dataset}-published", spec, inputs, locations={"embeddings": str(folder)})
+
+    def text_encoder(self, encoder: str, dataset: str) -> Node:
+        """The artefact that a system reads captions through."""
+        return {"damsm": self.damsm, "itm": self.itm, "char-cnn-rnn": self.char_cnn_rnn}[encoder](dataset)
+
+    def system(self, name: str, dataset: str) -> dict[str, Any]:
+        """A system on a dataset at this scale. Raises ReproError where no paper defines it."""
+        if name not in self.systems:
+            raise ReproError(f"papers: system {name!r} is not defined; there are {', '.join(self.systems)}")
+        laid = system_on(self.systems[name], dataset, tuple(self.params["datasets"]), f"systems.{name}")
+        return scaled(laid, self.params["over_systems"], name)
+
+    def train(self, system_name: str, dataset: str, seed: int) -> Node:
+        """One GAN training; with `after`, upon a run of another system."""
+        system = self.system(system_name, dataset)
+        train, after = system.pop("train"), system.pop("after", None)
+        size = max(train["image_size"], self.params["prepare"]["image_size"])
+        inputs = {"data": self.prepare(dataset, size), "text": self.text_encoder(system["encoder"], dataset)}
+        if after is not None:
+            inputs["base"] = self.train(after, dataset, seed)
+        spec = {"system": system, **train, "seed": seed}
+        return self.add("train", f"{dataset}-{system_name}-s{seed}", spec, inputs, runtime=self.params["cadence"])
+
+    def sample(self, run: Node, snapshot: int | None = None) -> Node:
+        """The images a run is judged by; with ``snapshot``, as it was after that epoch (`snapshot_epochs`)."""
+        given = self.inputs_of(run)
+        inputs = {"run": run, "data": given["data"], "text": given["text"]}
+        moment, suffix = ({}, "") if snapshot is None else ({"snapshot": snapshot}, f"-epoch-{snapshot}")
+        spec = {**self.params["sample"], **moment}
+        return self.add("sample", run.name + suffix, spec, inputs, runtime=self.params["cadence"])
+
+    def labels(self) -> dict[str, str]:
+        """What must stand beside every number: the scale, and whether the data are real."""
+        data = "stand-in data (procedural)" if self.params["data_root"] is None else "real data"
+        return {"scale_label": self.params["label"], "data_label": data}
+
+    def inputs_of(self, node: Node) -> dict[str, Node]:
+        """The nodes another one is built from, by role."""
+        return {role: self.nodes[f"{given.path}/record.json"] for role, given in node.inputs.items()}
