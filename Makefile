@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy lint lock clean
+.PHONY: help demo test test-fast test-heavy lint lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,13 +26,18 @@ test: export OMP_NUM_THREADS ?= 1
 test: .venv/installed ## run the tests
 	pytest -m "not heavy" --numprocesses auto --dist loadfile
 
+test-fast: export OMP_NUM_THREADS ?= 1
+test-fast: .venv/installed ## run the quick tests, for the loop of development: less than three minutes on two cores
+	pytest -m "not heavy and not slow" --numprocesses auto --dist loadfile
+
 test-heavy: .venv/installed ## run the long checks too: the demo and real data end to end, SLURM, kill and resume
 	pytest -m heavy
 
-lint: .venv/installed ## check style, types and the workflow
+lint: .venv/installed ## check style, types, layers and the workflow
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
