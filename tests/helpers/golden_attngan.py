@@ -8,10 +8,10 @@ import torch
 from multi_stage_systems import systems
 from torch import Tensor
 
+from t2i_repro.models.base import Text
 from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.multi_stage import MultiStageGenerator
 from t2i_repro.models.stage_discriminators import StageDiscriminator
-from t2i_repro.sampling.text import Text
 
 SIZES = (64, 128, 256)
 TEXT = 16

@@ -9,13 +9,13 @@ from multi_stage_systems import systems, tiny
 from torch import Tensor, nn
 
 from t2i_repro.errors import ReproError
+from t2i_repro.models.base import Text
 from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.encoders.backbone import build_trunk
 from t2i_repro.models.encoders.damsm_image import ImageEncoder
 from t2i_repro.models.encoders.itm import ITM, StandinClip
 from t2i_repro.models.multi_stage import MultiStageGenerator, stage_sizes
 from t2i_repro.models.stage_discriminators import StageDiscriminator
-from t2i_repro.sampling.text import Text
 from t2i_repro.training.multi_stage_step import Recipe, generator_step, multi_stage_step
 
 BATCH, WORDS, TEXT = 4, 7, 8

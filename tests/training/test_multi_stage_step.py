@@ -13,12 +13,12 @@ from t2i_repro.losses.conditioning import conditioning_kl
 from t2i_repro.losses.distillation import cross_sample_distillation
 from t2i_repro.losses.matching import damsm_sentence, damsm_words
 from t2i_repro.losses.redundancy import redundancy
+from t2i_repro.models.base import Text
 from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.fusion import Fused
 from t2i_repro.models.initial import Condition
 from t2i_repro.models.multi_stage import MultiStageGenerator, Painted
 from t2i_repro.models.stage_discriminators import Layers, StageDiscriminator
-from t2i_repro.sampling.text import Text
 from t2i_repro.training.multi_stage_step import (
     Recipe,
     generator_losses,

@@ -9,12 +9,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from t2i_repro.models.base import Text
 from t2i_repro.models.multi_stage import MultiStageGenerator
 from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator
 from t2i_repro.models.one_stage import OneStageGenerator
 from t2i_repro.models.stackgan import StageOneGenerator, StageTwoGenerator
 from t2i_repro.sampling.grids import evaluating
-from t2i_repro.sampling.text import Caption, Text, TextSide
+from t2i_repro.sampling.text import Caption, TextSide
 
 # Images in one forward pass, always: rows beyond the last image are filled up. With a fixed size an image's bits do
 # not depend on how many are asked for, nor on its companions (measured on CPU); with the batch's own size they do,

@@ -15,9 +15,10 @@ from t2i_repro.data.char_embeddings import Choice, Vectors
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.data.sentence_batches import SentenceBatch, SentenceBatches
 from t2i_repro.errors import ReproError
+from t2i_repro.models.base import Text
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn, characters
 from t2i_repro.models.encoders.loading import load_weights
-from t2i_repro.sampling.text import Caption, Text, TextSide
+from t2i_repro.sampling.text import Caption, TextSide
 
 UNMATCHED = ("multi-stage",)  # kinds of systems that read no wrong images of their own
 

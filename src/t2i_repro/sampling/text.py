@@ -12,48 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from t2i_repro.core.choices import Form
 from t2i_repro.data.batches import Batch, Batches
 from t2i_repro.data.prepared import Prepared
-from t2i_repro.losses.matching import padding_mask
+from t2i_repro.models.base import Text
 from t2i_repro.models.encoders.damsm_text import TextEncoder
-
-
-@dataclass(frozen=True)
-class Text:
-    """What a text encoder says: words [B, D, T], sentence [B, D], lengths [B] in 1..T, padding [B, T].
-
-    ``padding`` is True beyond a caption's length; ``of`` derives it from the lengths. Where an encoder knows no words
-    the sentence is the only one.
-    """
-
-    words: Tensor
-    sentence: Tensor
-    lengths: Tensor
-    padding: Tensor
-
-    @classmethod
-    def of(cls, words: Tensor, sentence: Tensor, lengths: Tensor) -> "Text":
-        return cls(words, sentence, lengths, padding_mask(lengths, words.shape[2]))
-
-    @classmethod
-    def of_sentence(cls, sentence: Tensor) -> "Text":
-        return cls.of(
-            sentence[:, :, None], sentence, torch.ones(len(sentence), dtype=torch.int64, device=sentence.device)
-        )
-
-    def mean_word(self, form: Form = "code") -> Tensor:
-        """[B, D]: mean over all T positions, padding included (``code``), or over the caption's words (``printed``)."""
-        if form == "code":
-            return self.words.mean(2)
-        own = ~self.padding[:, None]
-        return (self.words * own).sum(2) / own.sum(2)
-
-    def rows(self, rows: Sequence[int]) -> "Text":
-        index = list(rows)
-        return Text(self.words[index], self.sentence[index], self.lengths[index], self.padding[index])
 
 
 def joined(texts: Sequence[Text], words: int) -> Text:

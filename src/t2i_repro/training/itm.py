@@ -24,10 +24,11 @@ from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.losses.itm import itm_sentence, itm_words
 from t2i_repro.losses.matching import cosine
+from t2i_repro.models.base import Text
 from t2i_repro.models.encoders.itm import ITM, Clip, OpenClip, PositionForm, StandinClip
 from t2i_repro.models.encoders.loading import load_weights
 from t2i_repro.sampling.grids import evaluating
-from t2i_repro.sampling.text import Caption, Text, TextSide
+from t2i_repro.sampling.text import Caption, TextSide
 from t2i_repro.training.checkpoint import save_torch, storage
 from t2i_repro.training.environment import pick_device, reproducible
 from t2i_repro.training.loop import Schedule, Trainable, train

@@ -38,9 +38,9 @@ from t2i_repro.losses.itm import itm_sentence, itm_words
 from t2i_repro.losses.matching import damsm_sentence, damsm_words
 from t2i_repro.losses.redundancy import redundancy
 from t2i_repro.losses.similarity import similarity_discriminator, similarity_generator
+from t2i_repro.models.base import Text
 from t2i_repro.models.multi_stage import MultiStageGenerator, Painted
 from t2i_repro.models.stage_discriminators import StageDiscriminator
-from t2i_repro.sampling.text import Text
 from t2i_repro.training.one_stage_step import Losses, frozen
 
 PAIRINGS = ("shift", "other-class")
