@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from t2i_repro.core.npy import float_rows, stored_rows
+from t2i_repro.core.npy import npy_writer, stored_rows
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.moments import Moments
 from t2i_repro.metrics.sources import open_source
@@ -14,7 +14,7 @@ from t2i_repro.metrics.sources import open_source
 
 def test_written_rows_are_an_array(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).standard_normal((7, 3))
-    with float_rows(tmp_path / "a.npy", 7) as file:
+    with npy_writer(tmp_path / "a.npy", 7) as file:
         for part in (rows[:4], rows[4:]):
             file.write(part)
         assert not (tmp_path / "a.npy").exists()
@@ -22,8 +22,39 @@ def test_written_rows_are_an_array(tmp_path: Path) -> None:
 
 
 def test_missing_rows_leave_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ReproError, match="4 rows were written; expected 7"), float_rows(tmp_path / "a.npy", 7) as file:
+    with pytest.raises(ReproError, match="4 rows were written; expected 7"), npy_writer(tmp_path / "a.npy", 7) as file:
         file.write(np.zeros((4, 3)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_dtype_and_shape_of_rows_are_free(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)
+    with npy_writer(tmp_path / "a.npy", 5, np.uint8) as file:
+        file.write(images[:3])
+        file.write(images[3:].transpose(0, 2, 1, 3))
+    expected = np.concatenate([images[:3], images[3:].transpose(0, 2, 1, 3)])
+    np.save(tmp_path / "b.npy", expected)
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+@pytest.mark.parametrize("parts", [[], [5, 3], [1000] * 3])
+def test_count_may_be_left_open(tmp_path: Path, parts: list[int]) -> None:
+    """The header has room for a count that is known last."""
+    with npy_writer(tmp_path / "a.npy", None, np.uint8) as file:
+        for part in parts:
+            file.write(np.full(part, part % 256, np.uint8))
+    expected = np.concatenate([np.zeros(0, np.uint8), *(np.full(part, part % 256, np.uint8) for part in parts)])
+    np.save(tmp_path / "b.npy", expected)
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+def test_rows_of_another_shape_are_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ReproError, match=r"rows of shape \(4,\); expected \(3,\)"),
+        npy_writer(tmp_path / "a.npy", 7) as file,
+    ):
+        file.write(np.zeros((4, 3)))
+        file.write(np.zeros((3, 4)))
     assert not list(tmp_path.iterdir())
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.digest import digest
-from t2i_repro.core.npy import FloatRows, float_rows
+from t2i_repro.core.npy import NpyWriter, npy_writer
 from t2i_repro.core.record import Build, atomic_write
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
@@ -53,7 +53,7 @@ def embed_images(node: Node, out: Path, build: Build, network: Network) -> dict[
     """``pooled.npy``, ``probabilities.npy`` and ``origin.npy`` of images; returns the facts about them."""
     images = open_images(build.input("images"), node.inputs["images"].kind, node.spec["split"], node.spec.get("size"))
     file = out / "probabilities.npy"
-    with float_rows(out / "pooled.npy", images.count) as pooled, float_rows(file, images.count) as probabilities:
+    with npy_writer(out / "pooled.npy", images.count) as pooled, npy_writer(file, images.count) as probabilities:
         dimensions, classes, seen = embed(images, network, pooled, probabilities, node.name)
     if not classes:
         file.unlink()
@@ -80,7 +80,7 @@ def embed_captions(node: Node, out: Path, build: Build, network: Network) -> dic
     images = indices_of(data, node.spec["split"])
     captions = np.concatenate([np.array(data.caption_ids(int(image)), dtype=np.int64) for image in images])
     told, dimensions = hashlib.sha256(), 0
-    with float_rows(out / "pooled.npy", len(captions)) as pooled:
+    with npy_writer(out / "pooled.npy", len(captions)) as pooled:
         for start in tqdm(range(0, len(captions), CAPTIONS), desc=node.name, unit="batch", disable=None):
             part = captions[start : start + CAPTIONS].tolist()
             rows = network.read(data, part).float().cpu().numpy()
@@ -106,7 +106,7 @@ def write_origin(out: Path, origin: np.ndarray) -> None:
 
 
 def embed(
-    images: Images, network: Network, pooled_rows: FloatRows, probability_rows: FloatRows, title: str
+    images: Images, network: Network, pooled_rows: NpyWriter, probability_rows: NpyWriter, title: str
 ) -> tuple[int, int, str]:
     """Write pooled features [N, d] and probabilities [N, K]; returns d, K (0: no classes) and the SHA-256 of all
     pixels. Constant memory.

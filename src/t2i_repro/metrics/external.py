@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from t2i_repro.core.artefact import Node
+from t2i_repro.core.npy import npy_writer
 from t2i_repro.core.record import Build, atomic_write, hash_files, read_record
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.manifest import content_digest
@@ -69,9 +70,8 @@ def import_samples(node: Node, path: Path, out: Path, build: Build) -> None:
 
 def write_images(path: Path, source: Source, side: int, title: str) -> None:
     """All images, a block in memory at a time. Raises ReproError on another size than ``side``."""
-    shape = (len(source), side, side, 3)
-    with atomic_write(path) as file, tqdm(total=len(source), desc=title, unit="img", disable=None) as bar:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    bar = tqdm(total=len(source), desc=title, unit="img", disable=None)
+    with npy_writer(path, len(source), np.uint8) as images, bar:
         for start in range(0, len(source), BLOCK):
             block = source.read(start, min(start + BLOCK, len(source)), None)
             if block.shape[1] != side:
@@ -79,7 +79,7 @@ def write_images(path: Path, source: Source, side: int, title: str) -> None:
                     f"{source.path}: images of {block.shape[1]} px; expected {side} px. If that is how they were "
                     f"generated, say `image_size: {block.shape[1]}` in params.yaml: outside"
                 )
-            file.write(np.ascontiguousarray(block).tobytes())
+            images.write(block)
             bar.update(len(block))
 
 

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from t2i_repro.core.digest import digest, file_sha256
-from t2i_repro.core.npy import FloatRows, float_rows
+from t2i_repro.core.npy import NpyWriter, npy_writer
 from t2i_repro.core.record import atomic_write, read_record
 from t2i_repro.data.fetch import asset
 from t2i_repro.data.prepared import Prepared
@@ -105,7 +105,7 @@ class Looking:
         alike = dict.fromkeys(networks, True)
         constant, size = 0, side
         with ExitStack() as files:
-            writers: dict[tuple[Look, str], FloatRows] = {}
+            writers: dict[tuple[Look, str], NpyWriter] = {}
             for start in tqdm(range(0, len(source), CHUNK), desc=source.path.name, unit="batch", disable=None):
                 block = source.read(start, min(start + CHUNK, len(source)), side)
                 size = size or block.shape[1]
@@ -119,7 +119,7 @@ class Looking:
                     for name, rows in (("pooled", pooled), ("probabilities", probabilities)):
                         if rows.shape[1] and (one, name) not in writers:
                             paths[one].mkdir(parents=True, exist_ok=True)
-                            writer = float_rows(paths[one] / f"{name}.npy", len(source))
+                            writer = npy_writer(paths[one] / f"{name}.npy", len(source))
                             writers[one, name] = files.enter_context(writer)
                         if rows.shape[1]:
                             writers[one, name].write(rows)
