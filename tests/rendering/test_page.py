@@ -14,7 +14,7 @@ from t2i_repro.cli import main
 from t2i_repro.planning.plan import Planner
 from t2i_repro.rendering.divergences import inline, names, read_divergences
 from t2i_repro.rendering.overview import natural
-from t2i_repro.rendering.pages import TEMPLATES
+from t2i_repro.rendering.markup import TEMPLATES
 from t2i_repro.rendering.partial import with_what_is_built
 from t2i_repro.rendering.shown import figure_name
 

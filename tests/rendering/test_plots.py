@@ -243,7 +243,7 @@ def test_losses_are_drawn_each_in_its_panel(folder: Path) -> None:
 def paper(name: str, value: float) -> dict[str, Any]:
     columns = {"fid": {"label": "FID", "protocol": "fid:tf", "dataset": "cub", "better": "lower", "digits": 2}}
     rows = {"attngan": {"label": "AttnGAN", "printed": {"fid": value}}}
-    return {"id": name, "systems": {}, "tables": {"table1": {"where": "Table 1", "columns": columns, "rows": rows}}}
+    return {"id": name, "tables": {"table1": {"where": "Table 1", "columns": columns, "rows": rows}}}
 
 
 def test_what_papers_print_differently_stands_at_its_multiple(folder: Path) -> None:

@@ -14,7 +14,7 @@ from fakes import COMPARABLE, HOSTILE, Project, metric
 from t2i_repro.errors import ReproError
 from t2i_repro.registry.papers import load_papers
 from t2i_repro.rendering.cells import letter
-from t2i_repro.rendering.escape import markdown
+from t2i_repro.rendering.markup import markdown
 from t2i_repro.rendering.spread import number
 
 

@@ -14,7 +14,7 @@ from fakes import COMPARABLE, HOSTILE, metric
 
 from t2i_repro.cli import main
 from t2i_repro.planning.plan import Planner
-from t2i_repro.rendering.built import built_tables
+from t2i_repro.planning.built import built_tables
 from t2i_repro.rendering.cells import cell_content
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from t2i_repro.errors import ReproError
-from t2i_repro.rendering.pages import environment
+from t2i_repro.rendering.markup import environment
 
 WIDTH, HEIGHT = 320, 170  # user units; the page scales them
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 24

@@ -5,7 +5,7 @@ from typing import Any
 
 from t2i_repro.audit.contradictions import Compared
 from t2i_repro.rendering.charts import nice_ticks, short
-from t2i_repro.rendering.pages import environment
+from t2i_repro.rendering.markup import environment
 
 WIDTH, LEFT, RIGHT = 720, 230, 24  # user units; the page scales them
 TOP, ROW, BOTTOM = 10, 24, 40

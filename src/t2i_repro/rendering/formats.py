@@ -4,8 +4,8 @@ import csv
 import io
 from typing import Any
 
-from t2i_repro.rendering.escape import csv_text, latex, markdown
-from t2i_repro.rendering.pages import environment
+from t2i_repro.core.text import csv_text
+from t2i_repro.rendering.markup import environment, latex, markdown
 
 DASH = "—"
 CSV_COLUMNS = (

@@ -13,7 +13,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from t2i_repro.core.record import atomic_write
-from t2i_repro.rendering.escape import csv_text
+from t2i_repro.core.text import csv_text
 from t2i_repro.rendering.pictures import wrap
 
 # Okabe and Ito's blue, vermilion, green, nearly black and sky blue: those that dichromats tell apart best.

@@ -17,7 +17,7 @@ from t2i_repro.rendering.divergences import Entry, read_divergences
 from t2i_repro.rendering.dots import dot_plot, key_marks
 from t2i_repro.rendering.formats import as_html
 from t2i_repro.rendering.overview import gaps, natural, numbers, obstacles, state
-from t2i_repro.rendering.pages import TEMPLATES, environment
+from t2i_repro.rendering.markup import TEMPLATES, environment
 from t2i_repro.rendering.provenance import Library, duration
 from t2i_repro.rendering.runs import RunPage, run_page
 from t2i_repro.rendering.shown import (
@@ -125,7 +125,7 @@ class Site:
         tables = {
             paper: {table.content["table"]: table.content for table in given} for paper, given in self.tables.items()
         }
-        return audit(self.node.spec["registry"], tables)
+        return audit(self.node.spec["registry"], self.node.spec["systems"], tables)
 
     def audit_page(self, found: Audit) -> None:
         """Claims, contradictions and disagreements of all papers."""

@@ -1,4 +1,4 @@
-"""Rendered tables that are there, whether or not all of the plan is."""
+"""Rendered tables that are already built, by the plan of a project."""
 
 import json
 import logging
@@ -14,9 +14,11 @@ from t2i_repro.planning.plan import Planner
 
 
 def built_tables(project: Path, settings: Sequence[str] = ()) -> dict[str, dict[str, dict[str, Any]]]:
-    """Contents of the rendered tables by paper and table, of the scale that params.yaml or `settings` choose.
+    """Contents (`table.json`) of the built tables by paper and table, at the scale that params.yaml or `settings`
+    choose.
 
-    Where nothing can be planned (a scale for real data without any) there are none, and a message says why.
+    Returns none, and logs why, where nothing can be planned: a scale for real data without `data_root`. With `settings`
+    it raises the ReproError instead.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     try:
@@ -34,7 +36,7 @@ def built_tables(project: Path, settings: Sequence[str] = ()) -> dict[str, dict[
 
 
 def read_built(project: Path, table: Node) -> dict[str, Any] | None:
-    """Content of a rendered table; None where it is not there."""
+    """Content of a rendered table, or None if it is not built."""
     try:
         read_record(project / table.folder)
         content: dict[str, Any] = json.loads((project / table.folder / "table.json").read_text(encoding="utf-8"))
