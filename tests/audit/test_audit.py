@@ -14,7 +14,7 @@ import pytest
 from t2i_repro.audit.audit import audit
 from t2i_repro.audit.contradictions import Contradiction, contradictions, disagreements, metric_of
 from t2i_repro.cli import main
-from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.papers import Registry, load_registry
 
 Papers = dict[str, dict[str, Any]]
 
@@ -30,8 +30,8 @@ def table(where: str, rows: dict[str, tuple[str, dict[str, Any]]], **protocols: 
 
 
 def paper(name: str, tables: dict[str, Any], claims: dict[str, str]) -> dict[str, Any]:
-    told = {key: {"where": "Sec. 9", "says": key, "check": check} for key, check in claims.items()}
-    return {"id": name, "title": name, "systems": {}, "tables": tables, "claims": told}
+    sentences = {key: {"where": "Sec. 9", "says": key, "check": check} for key, check in claims.items()}
+    return {"id": name, "title": name, "tables": tables, "claims": sentences}
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def kinds(found: list[Contradiction]) -> list[tuple[str, str]]:
 
 
 def test_it_finds_what_is_there_and_nothing_else(tiny: Papers) -> None:
-    found = audit(tiny, {})
+    found = audit(tiny, {}, {})
     assert kinds(found.contradictions) == [("printed-twice", "one"), ("mixed-row", "one"), ("claim-fails", "one")]
     twice, mixed, fails = found.contradictions
     assert twice.says == "One configuration is printed with 15.00 and 16.00."
@@ -77,28 +77,30 @@ def test_papers_that_agree_have_nothing_to_find(tiny: Papers) -> None:
     for name in ("table1", "table2"):
         tiny["one"]["tables"][name]["rows"]["ours" if name == "table1" else "y"]["printed"]["fid"] = 14.0
     tiny["two"]["tables"]["table1"]["rows"]["old"]["printed"] = {"is": 4.0, "fid": 20.0}
-    found = audit(tiny, {})
+    found = audit(tiny, {}, {})
     assert (found.contradictions, found.compared) == ([], [])
     assert [claim.printed.word for claim in found.claims["one"]] == ["holds", "holds"]
 
 
 def test_a_paper_alone_is_asked_for(tiny: Papers) -> None:
-    found = audit(tiny, {}).of("two")
+    found = audit(tiny, {}, {}).of("two")
     assert (list(found.claims), found.contradictions) == (["two"], [])
     assert len(found.compared) == 2
 
 
-def test_longer_training_that_is_worse(tiny: Papers) -> None:
+def test_longer_training_that_is_worse() -> None:
     """Only where nothing but the number of epochs differs."""
-    registry = {name: content for name, content in load_papers(Path(".")).items() if name != "msmt-gan"}
-    registry["ssa-gan"]["systems"]["ssa-gan-longer"] = {"base": "ssa-gan", "train": {"epochs": {"cub": 700}}}
-    rows = registry["ssa-gan"]["tables"]["table2"]["rows"]
+    registry = load_registry(Path("."))
+    papers = {name: content for name, content in registry.papers.items() if name != "msmt-gan"}
+    longer: dict[str, Any] = {"base": "ssa-gan", "train": {"epochs": {"cub": 700}}}
+    definitions = {**registry.definitions, "a test": {"ssa-gan-longer": longer}}
+    rows = papers["ssa-gan"]["tables"]["table2"]["rows"]
     rows["late"] = {"label": "Late", "system": "ssa-gan-longer", "printed": {"is": 5.01, "fid": 15.0}}
-    found = [one for one in contradictions(registry) if one.kind == "longer-is-worse"]
+    found = [one for one in contradictions(papers, definitions) if one.kind == "longer-is-worse"]
     assert [one.title for one in found] == ["ssa-gan-longer: is on CUB gets worse with longer training"]
     assert found[0].says == "5.07 ± 0.04 after 600 epochs, 5.01 after 700."
-    registry["ssa-gan"]["systems"]["ssa-gan-longer"]["masks"] = 9
-    assert not [one for one in contradictions(registry) if one.kind == "longer-is-worse"]
+    longer["masks"] = 9
+    assert not [one for one in contradictions(papers, definitions) if one.kind == "longer-is-worse"]
 
 
 @pytest.mark.parametrize(
@@ -151,13 +153,18 @@ DISAGREEMENTS = {
 
 
 @pytest.fixture(scope="module")
-def papers(project: Path) -> Papers:
+def registry(project: Path) -> Registry:
+    return load_registry(project)
+
+
+@pytest.fixture(scope="module")
+def papers(registry: Registry) -> Papers:
     five = ("gr-gan", "hdgan", "icsd-gan", "msmt-gan", "ssa-gan")
-    return {name: content for name, content in load_papers(project).items() if name in five}
+    return {name: content for name, content in registry.papers.items() if name in five}
 
 
-def test_the_five_papers_contradictions(papers: Papers) -> None:
-    found = audit(papers, {}).contradictions
+def test_the_five_papers_contradictions(papers: Papers, registry: Registry) -> None:
+    found = audit(papers, registry.definitions, {}).contradictions
     for name, words in KNOWN:
         assert any(one.paper == name and words in one.title for one in found), (name, words)
     assert len(found) == len(KNOWN) + 1  # ICSD-GAN says twice that it is ahead of all
@@ -171,7 +178,7 @@ def test_the_five_papers_disagreements(papers: Papers) -> None:
 
 
 def test_every_paper_has_claims_with_their_place(papers: Papers) -> None:
-    found = audit(papers, {})
+    found = audit(papers, {}, {})
     assert sum(map(len, found.claims.values())) >= 40
     assert all(len(claims) >= 8 for claims in found.claims.values())
     words = [claim.printed.word for claims in found.claims.values() for claim in claims]

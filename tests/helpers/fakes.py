@@ -87,7 +87,7 @@ class Project:
         shown |= {f"sample__cub-{name}-s0": given for name, given in self.samples.items()}
         shown |= {f"train__cub-{name}-s0": given for name, given in self.runs.items()}
         paper = {"title": f"A paper on {label}", "authors": "A. Author", "source": "arXiv 2104.00567"}
-        spec = {"papers": {"ssa-gan": paper}, "registry": self.registry(label), **LABELS}
+        spec = {"papers": {"ssa-gan": paper}, "registry": self.registry(label), "systems": {}, **LABELS}
         waiting = {"where": "Fig. 12", "caption": f"Captions changed: {label}", "reason": f"not built: {label}"}
         spec |= {"not_built": {"ssa-gan/fig12": waiting}, "divergences": divergences(label)}
         self.report = node("report", "report", spec, **shown)
@@ -102,9 +102,9 @@ class Project:
         }
         table = {key: self.table.spec[key] for key in ("where", "caption", "columns", "rows")}
         other_rows = {"stackgan": {"label": label, "system": "df-gan", "printed": {"is": 3.7, "fid": 13.48}}}
-        other = {"id": "other", "title": f"Other {label}", "systems": {}}
+        other = {"id": "other", "title": f"Other {label}"}
         return {
-            "ssa-gan": {"id": "ssa-gan", "title": label, "systems": {}, "tables": {"table2": table}, "claims": claims},
+            "ssa-gan": {"id": "ssa-gan", "title": label, "tables": {"table2": table}, "claims": claims},
             "other": {**other, "tables": {"table1": {**table, "where": label, "rows": other_rows}}},
         }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from t2i_repro.core.config import merged
-from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import DATASETS, NoEntryError, resolve_systems, system_on
 
 TEXT = {"damsm": 256, "itm": 512, "char-cnn-rnn": 1024}
@@ -16,7 +16,7 @@ TEXT = {"damsm": 256, "itm": 512, "char-cnn-rnn": 1024}
 def systems() -> dict[str, dict[str, Any]]:
     """By name as it is on CUB; ``<name>-oxford`` and ``<name>-coco`` where it differs there in more than training."""
     found: dict[str, dict[str, Any]] = {}
-    for name, system in resolve_systems(load_papers(Path(__file__).parents[2])).items():
+    for name, system in resolve_systems(load_definitions(Path(__file__).parents[2])).items():
         if system["kind"] != "multi-stage":
             continue
         seen: list[dict[str, Any]] = []

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from t2i_repro.audit.audit import audit
+from t2i_repro.audit.audit import Audit, audit
 from t2i_repro.cli import main
 from t2i_repro.planning.plan import Planner
-from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.papers import load_registry
 
 EXAMPLE = "tests/papers/deep-ssa.yaml"
 
@@ -20,6 +20,11 @@ def extended(project: Path, tmp_path: Path) -> Path:
     shutil.copytree(project / "papers", tmp_path / "papers")
     shutil.copy(project / EXAMPLE, tmp_path / "papers")
     return tmp_path
+
+
+def audited(project: Path) -> Audit:
+    registry = load_registry(project)
+    return audit(registry.papers, registry.definitions, {})
 
 
 def test_its_tables_are_planned_and_share_runs(extended: Path) -> None:
@@ -48,7 +53,7 @@ def test_its_run_is_not_anothers(extended: Path) -> None:
 
 
 def test_it_is_audited_the_day_it_is_added(extended: Path, project: Path) -> None:
-    before, after = audit(load_papers(project), {}), audit(load_papers(extended), {})
+    before, after = audited(project), audited(extended)
     words = {claim.id: claim.printed.word for claim in after.claims["deep-ssa"]}
     assert words == {"best": "holds", "fid-gain": "fails", "damsm-matters": "holds"}
     new = [one for one in after.contradictions if one not in before.contradictions]
@@ -65,7 +70,7 @@ def test_a_change_of_a_claim_moves_the_report_alone(extended: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("= -5%", "= -3.6%"))
     after = Planner(extended)
     assert {node.kind for record, node in after.nodes.items() if record not in before.nodes} == {"report"}
-    assert audit(load_papers(extended), {}).claims["deep-ssa"][1].printed.word == "holds"
+    assert audited(extended).claims["deep-ssa"][1].printed.word == "holds"
 
 
 def test_it_is_there_for_people(

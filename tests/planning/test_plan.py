@@ -17,7 +17,7 @@ from t2i_repro.core.digest import canonical_json, derive_seed, digest
 from t2i_repro.core.record import AlreadyBuilt, atomic_write, building, read_record, write_json
 from t2i_repro.errors import ReproError
 from t2i_repro.planning.plan import Planner, write_specs
-from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import resolve_systems
 
 
@@ -119,16 +119,16 @@ def test_merged_lays_one_tree_on_another() -> None:
     [
         (("tables", "table2", "rows", "id0", "printed"), {"psnr": 1}, "found column 'psnr'; allowed: is, fid"),
         (("systems", "ssa-gan", "base"), "nothing", "base 'nothing' is unknown"),
-        (("systems", "df-gan", "base"), "ssa-gan", "is circular"),
+        (("systems", "ssa-gan-no-damsm", "base"), "ssa-gan", "is circular"),
         (("systems", "twin"), {"base": "ssa-gan"}, "systems 'ssa-gan' and 'twin' are the same"),
-        (("systems", "df-gan", "widht"), 3, "systems.df-gan: unknown key 'widht'"),
+        (("systems", "ssa-gan", "widht"), 3, "systems.ssa-gan: unknown key 'widht'"),
         (("id",), "other", "expected the file's name, 'ssa-gan'"),
     ],
 )
 def test_a_wrong_paper_is_refused(copy: Path, keys: tuple[str, ...], value: object, message: str) -> None:
     edit(copy / "papers/ssa-gan.yaml", *keys, value=value)
     with pytest.raises(ReproError) as caught:
-        resolve_systems(load_papers(copy))
+        resolve_systems(load_definitions(copy))
     assert message in str(caught.value)
 
 
@@ -169,7 +169,7 @@ LEARNING = {"train", "figure", "store", *SCORING}
         ("params.yaml", ("protocols", "is:finetuned", "splits"), 5, {"score", "table", "report"}),
         ("params.yaml", ("scales", "smoke", "label"), "New", {"table", "figure", "report"}),
         ("papers/ssa-gan.yaml", ("tables", "table2", "caption"), "New", {"table", "report"}),
-        ("papers/ssa-gan.yaml", ("systems", "df-gan", "train", "betas"), [0.5, 0.9], LEARNING),
+        ("papers/baselines.yaml", ("systems", "df-gan", "train", "betas"), [0.5, 0.9], LEARNING),
         ("params.yaml", ("damsm", "gamma3"), 9.0, {"damsm", *LEARNING}),
         (
             "params.yaml",

@@ -12,7 +12,7 @@ from t2i_repro.core.artefact import Node
 from t2i_repro.errors import ReproError
 from t2i_repro.planning import figures as drawing
 from t2i_repro.planning.plan import Planner
-from t2i_repro.registry.systems import snapshot_epochs
+from t2i_repro.training.schedules import snapshot_epochs
 
 SYSTEMS = [
     {"label": "SSA-GAN", "system": "ssa-gan"},

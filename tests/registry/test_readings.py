@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.papers import load_registry
 from t2i_repro.registry.systems import resolve_systems
 
 # Beside those with a block that was never published.
@@ -22,8 +22,8 @@ def is_ours(name: str, system: dict[str, Any]) -> bool:
 
 
 def test_rows_that_rest_on_our_reading_say_so(project: Path) -> None:
-    papers = load_papers(project)
-    systems = resolve_systems(papers)
+    registry = load_registry(project)
+    papers, systems = registry.papers, resolve_systems(registry.definitions)
     assert set(systems) >= OURS
     checked = set()
     for paper in papers.values():

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import resolve_systems
 
 PROJECT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ REPRESENTATIVES = steps.representatives()
 
 def test_every_system_is_measured_or_stood_for() -> None:
     known = [name for one in REPRESENTATIVES.values() for name in one.stands_for]
-    assert sorted(known) == sorted(resolve_systems(load_papers(PROJECT)))
+    assert sorted(known) == sorted(resolve_systems(load_definitions(PROJECT)))
     assert set(known) >= FAMILIES
     for one in REPRESENTATIVES.values():
         assert one.name in one.stands_for

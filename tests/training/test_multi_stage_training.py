@@ -10,7 +10,7 @@ from miniature import CAPTIONS, SIDES, WORDS, itm_text
 from tiny import CPU, FakeBatches, text_encoder
 
 from t2i_repro.errors import ReproError
-from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import DATASETS, resolve_systems, scaled, system_on
 from t2i_repro.sampling.text import Caption, DamsmText
 from t2i_repro.training.gan import Parts
@@ -22,7 +22,7 @@ OVER: dict[str, Any] = {
     "train": {"batch": 4},
     "system": {"multi-stage": {"width": 4, "noise": 5, "condition": 3, "discriminator": {"width": 2, "common": 5}}},
 }
-KNOWN = resolve_systems(load_papers(Path(__file__).parents[2]))
+KNOWN = resolve_systems(load_definitions(Path(__file__).parents[2]))
 
 
 def spec(name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from t2i_repro.audit.claims import Judged, judge_claims
 from t2i_repro.audit.contradictions import WORTH_LISTING, Compared, Contradiction, contradictions, disagreements
+from t2i_repro.registry.systems import Definitions
 
 Tables = Mapping[str, Mapping[str, dict[str, Any]]]
 """Rendered tables (table.json) by paper and table."""
@@ -41,11 +42,11 @@ class Audit:
         )
 
 
-def audit(papers: dict[str, dict[str, Any]], tables: Tables) -> Audit:
-    """The audit of a registry; `tables` are the rendered ones, as far as there are any."""
+def audit(papers: dict[str, dict[str, Any]], definitions: Definitions, tables: Tables) -> Audit:
+    """Audit the `papers` of a registry, whose systems are those of `definitions`; `tables` may be incomplete."""
     claims = {paper_id: judge_claims(paper, tables.get(paper_id, {})) for paper_id, paper in papers.items()}
     failed = [broken(claim) for judged in claims.values() for claim in judged if claim.printed.truth is False]
-    found = sorted([*contradictions(papers), *failed], key=lambda one: list(papers).index(one.paper))
+    found = sorted([*contradictions(papers, definitions), *failed], key=lambda one: list(papers).index(one.paper))
     return Audit(claims, found, disagreements(papers))
 
 

@@ -13,9 +13,9 @@ from t2i_repro.audit.audit import Audit, audit
 from t2i_repro.audit.contradictions import Compared
 from t2i_repro.core.settings import add_settings
 from t2i_repro.errors import ReproError
-from t2i_repro.registry.papers import load_papers
-from t2i_repro.rendering.built import built_tables
-from t2i_repro.rendering.escape import csv_text, visible
+from t2i_repro.registry.papers import load_registry
+from t2i_repro.planning.built import built_tables
+from t2i_repro.core.text import csv_text, visible
 
 HEADER = ("kind", "paper", "id", "where", "says", "check", "printed", "rebuilt", "why", "rebuilt_why", "spread")
 
@@ -27,10 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    papers = load_papers(Path("."))
+    registry = load_registry(Path("."))
+    papers = registry.papers
     if args.paper is not None and args.paper not in papers:
         raise ReproError(f"--paper: found {args.paper!r}; papers/ has {', '.join(papers)}")
-    found = audit(papers, built_tables(Path("."), args.set))
+    found = audit(papers, registry.definitions, built_tables(Path("."), args.set))
     shown = found if args.paper is None else found.of(args.paper)
     file = visible(sys.stdout) if args.format == "text" else sys.stdout
     {"text": write_text, "csv": write_csv, "json": write_json}[args.format](shown, papers, file)

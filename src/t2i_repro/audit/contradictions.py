@@ -9,7 +9,7 @@ from typing import Any
 from t2i_repro.errors import ReproError
 from t2i_repro.registry.papers import measured_in
 from t2i_repro.registry.printed import Cell, cells
-from t2i_repro.registry.systems import resolve_systems
+from t2i_repro.registry.systems import Definitions, resolve_systems
 
 # Metrics whose protocol says, after the colon, what is counted. For all others it names the network that looks.
 QUANTITIES = ("dataset", "gpus", "ms-ssim", "params", "retrieval")
@@ -88,13 +88,13 @@ def prints(papers: dict[str, dict[str, Any]]) -> Iterator[Print]:
         yield Print(cell, system, table["where"], row["label"], column["label"])
 
 
-def contradictions(papers: dict[str, dict[str, Any]]) -> list[Contradiction]:
+def contradictions(papers: dict[str, dict[str, Any]], definitions: Definitions) -> list[Contradiction]:
     """Every contradiction inside a paper that its numbers show without its text."""
     found = []
     for paper_id, paper in papers.items():
         own = list(prints({paper_id: paper}))
         found += [*printed_twice(paper_id, own), *mixed_rows(paper_id, own)]
-    return found + longer_is_worse(papers)
+    return found + longer_is_worse(papers, definitions)
 
 
 def alike(given: list[Print]) -> dict[tuple[str, str, str], list[Print]]:
@@ -147,10 +147,10 @@ def mixed_rows(paper: str, own: list[Print]) -> Iterator[Contradiction]:
             yield Contradiction("mixed-row", paper, title, f"No run of the paper has both: {says}.", places)
 
 
-def longer_is_worse(papers: dict[str, dict[str, Any]]) -> list[Contradiction]:
+def longer_is_worse(papers: dict[str, dict[str, Any]], definitions: Definitions) -> list[Contradiction]:
     """Two systems that differ in their number of epochs alone, of which the longer training has a worse number."""
     try:
-        systems = resolve_systems(papers)
+        systems = resolve_systems(definitions)
     except ReproError:
         return []  # the planner reports it; printed numbers can be compared all the same
     groups = alike(list(prints(papers)))

@@ -20,7 +20,7 @@ def main(args: argparse.Namespace) -> None:
         print(f"{state:6} {node.verb:12} {node.spec_file}")
     print(f"{len(planner.nodes)} artefacts for {', '.join(planner.targets)} at scale {planner.params['scale']}")
     trainings, rows, cells = filled(planner)
-    print(f"{trainings} trainings of GANs fill {cells} cells of {rows} table rows")
+    print(f"{trainings} GAN trainings fill {cells} cells of {rows} table rows")
 
 
 def filled(planner: Planner) -> tuple[int, int, int]:

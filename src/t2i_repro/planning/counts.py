@@ -19,7 +19,7 @@ from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
 from t2i_repro.models.encoders.damsm_image import ImageEncoder
 from t2i_repro.models.encoders.damsm_text import TextEncoder
 from t2i_repro.models.encoders.itm import ITM, OpenClip
-from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import DATASETS, NoEntryError, resolve_systems, system_on
 
 # Words of the datasets' captions as AttnGAN's code keeps them, padding included; Oxford's are not published.
@@ -90,7 +90,7 @@ def count(name: str, dataset: str, system: dict[str, Any]) -> Counts:
 def counts(project: Path) -> Iterator[Counts]:
     """Every system of the papers on CUB, on COCO, and on Oxford-102 where its networks are others there; then the
     released configurations."""
-    systems = resolve_systems(load_papers(project))
+    systems = resolve_systems(load_definitions(project))
     for name, (base, changes) in {**{name: (name, {}) for name in systems}, **RELEASED}.items():
         seen: list[Counts] = []
         for dataset in DATASETS:

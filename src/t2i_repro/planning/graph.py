@@ -16,7 +16,7 @@ from t2i_repro.data.layouts import FOLDERS
 from t2i_repro.data.manifest import content_digest, manifest_digest
 from t2i_repro.errors import ReproError
 from t2i_repro.planning.params import read_params
-from t2i_repro.registry.papers import load_papers
+from t2i_repro.registry.papers import load_registry
 from t2i_repro.registry.systems import resolve_systems, scaled, system_on
 
 
@@ -27,8 +27,9 @@ class Graph:
     def __init__(self, project: Path, overrides: dict[str, Any] | None = None):
         self.project = project
         self.params = resolve_scale(read_params(project, overrides))
-        self.registry = load_papers(project)
-        self.systems = resolve_systems(self.registry, tuple(self.params["datasets"]))
+        registry = load_registry(project)
+        self.registry, self.definitions = registry.papers, registry.definitions
+        self.systems = resolve_systems(self.definitions, tuple(self.params["datasets"]))
         self.nodes: dict[str, Node] = {}
         self.by_digest: dict[str, Node] = {}
 

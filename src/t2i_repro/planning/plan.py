@@ -63,11 +63,17 @@ class Planner(Graph):
             paper: {key: self.registry[paper][key] for key in ("title", "authors", "source")}
             for paper in self.params["papers"]
         }
-        audited = ("id", "title", "systems", "tables", "claims")
+        audited = ("id", "title", "tables", "claims")
         registry = {
             paper: {key: content[key] for key in audited if key in content} for paper, content in self.registry.items()
         }
-        spec = {"papers": papers, "registry": registry, "not_built": not_built, **self.labels()}
+        spec = {
+            "papers": papers,
+            "registry": registry,
+            "systems": self.definitions,
+            "not_built": not_built,
+            **self.labels(),
+        }
         divergences = self.project / "docs/divergences.md"  # part of the page, so of what determines it
         spec["divergences"] = divergences.read_text(encoding="utf-8") if divergences.is_file() else ""
         return self.add("report", "report", spec, shown)

@@ -1,5 +1,6 @@
 """The registry: papers/*.yaml, their tables, figures and claims, and the systems they define."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,22 +8,44 @@ from t2i_repro.core.schema import read_yaml, validate
 from t2i_repro.errors import ReproError
 from t2i_repro.registry.claim_checks import check_claims
 
+BASELINES = "baselines"  # papers/baselines.yaml: systems of papers that have no tables here
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What papers/ holds. `papers` by id; `definitions`: their systems and those of baselines.yaml, by file."""
+
+    papers: dict[str, dict[str, Any]]
+    definitions: dict[str, dict[str, dict[str, Any]]]
+
+
+def load_registry(project: Path) -> Registry:
+    """Read and validate papers/*.yaml. Raises ReproError naming file and key."""
+    papers, definitions = {}, {}
+    for path in sorted((project / "papers").glob("*.yaml")):
+        content = read_yaml(path)
+        validate(content, "paper.yaml", str(path), BASELINES if path.stem == BASELINES else "")
+        if content["id"] != path.stem:
+            raise ReproError(f"{path}: id: found {content['id']!r}; expected the file's name, {path.stem!r}")
+        definitions[f"papers/{path.name}"] = content["systems"]
+        if path.stem != BASELINES:
+            check_cells(content, path)
+            check_figures(content, path)
+            check_claims(content, path)
+            papers[path.stem] = content
+    if not papers:
+        raise ReproError(f"{project / 'papers'}: no paper found; run from the project's folder")
+    return Registry(papers, definitions)
+
 
 def load_papers(project: Path) -> dict[str, dict[str, Any]]:
     """Every paper of the registry by id, validated. Raises ReproError naming file and key."""
-    papers = {}
-    for path in sorted((project / "papers").glob("*.yaml")):
-        paper = read_yaml(path)
-        validate(paper, "paper.yaml", str(path))
-        if paper["id"] != path.stem:
-            raise ReproError(f"{path}: id: found {paper['id']!r}; expected the file's name, {path.stem!r}")
-        check_cells(paper, path)
-        check_figures(paper, path)
-        check_claims(paper, path)
-        papers[paper["id"]] = paper
-    if not papers:
-        raise ReproError(f"{project / 'papers'}: no paper found; run from the project's folder")
-    return papers
+    return load_registry(project).papers
+
+
+def load_definitions(project: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """The systems of papers/*.yaml as written, by file: input of `resolve_systems`."""
+    return load_registry(project).definitions
 
 
 def check_cells(paper: dict[str, Any], path: Path) -> None:

@@ -1,6 +1,6 @@
 """The systems that the papers define: bases, datasets and scales laid out, and checked by kind."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from t2i_repro.core.config import merged
@@ -12,13 +12,15 @@ DATASETS = ("cub", "oxford", "coco")
 KINDS = ("one-stage", "multi-stage", "nested", "stackgan", "gan-int-cls")
 
 Systems = dict[str, dict[str, Any]]
+Definitions = Mapping[str, Systems]
+"""Systems as written, each with an optional `base`, by the file that defines them."""
 
 
 class NoEntryError(ReproError):
     """A value by dataset has none for the one that was asked for."""
 
 
-def resolve_systems(papers: dict[str, dict[str, Any]], datasets: Sequence[str] = DATASETS) -> Systems:
+def resolve_systems(definitions: Definitions, datasets: Sequence[str] = DATASETS) -> Systems:
     """Every system of the registry with its `base` chain laid out; `system_on` then gives it on one of `datasets`.
 
     Raises ReproError on an unknown or circular base, on a name defined twice, on two names for one system (rows that
@@ -26,11 +28,11 @@ def resolve_systems(papers: dict[str, dict[str, Any]], datasets: Sequence[str] =
     """
     raw: Systems = {}
     home: dict[str, str] = {}
-    for paper in papers.values():
-        for name, system in paper["systems"].items():
+    for file, systems in definitions.items():
+        for name, system in systems.items():
             if name in raw:
-                raise ReproError(f"papers/{paper['id']}.yaml: systems.{name} is defined in another paper already")
-            raw[name], home[name] = system, f"papers/{paper['id']}.yaml"
+                raise ReproError(f"{file}: systems.{name} is already defined in {home[name]}")
+            raw[name], home[name] = system, file
 
     def lay_out(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
         if name not in raw or name in seen:
@@ -40,14 +42,14 @@ def resolve_systems(papers: dict[str, dict[str, Any]], datasets: Sequence[str] =
         base = system.pop("base", None)
         return system if base is None else merged(lay_out(base, (*seen, name)), system)
 
-    systems = {name: lay_out(name) for name in raw}
+    resolved = {name: lay_out(name) for name in raw}
     first: dict[str, str] = {}
-    for name, system in systems.items():
+    for name, system in resolved.items():
         same = first.setdefault(canonical_json(system), name)
         if same != name:
             raise ReproError(f"papers: systems {same!r} and {name!r} are the same; use one name, to share one run")
-        check(name, system, datasets, home[name], systems)
-    return systems
+        check(name, system, datasets, home[name], resolved)
+    return resolved
 
 
 def check(name: str, system: dict[str, Any], datasets: Sequence[str], source: str, known: Systems) -> None:
@@ -93,13 +95,6 @@ def one_value(value: Any, dataset: str, datasets: Sequence[str], place: str) -> 
             raise NoEntryError(f"{place} has no entry for dataset {dataset!r}; it has {', '.join(value)}")
         return value[dataset]
     return {key: one_value(item, dataset, datasets, f"{place}.{key}") for key, item in value.items()}
-
-
-def snapshot_epochs(train: dict[str, Any]) -> list[int]:
-    """Epochs (from 1) after which a training keeps weights to sample from, evenly spread. The last is its end."""
-    epochs: int = train["epochs"]
-    count = min(train.get("snapshots", 1), epochs)
-    return [epochs * number // count for number in range(1, count + 1)]
 
 
 def scaled(system: dict[str, Any], over: dict[str, Any], name: str) -> dict[str, Any]:
