@@ -16,11 +16,11 @@ from t2i_repro.core.record import building, read_record
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.models.encoders.char_cnn_rnn import characters
+from t2i_repro.models.state import load_torch, save_torch
 from t2i_repro.sampling.draws import Draws
 from t2i_repro.sampling.generator import load_run
 from t2i_repro.sampling.painting import paint
 from t2i_repro.sampling.text_encoders import load_text
-from t2i_repro.training.checkpoint import load_torch, save_torch
 
 CAPTIONS = {"train": "mean-of-4", "test": "first"}
 SWITCHES = {"patches": "code", "wrong_image": "code", "pair_weights": "code", "mismatch": "code"}

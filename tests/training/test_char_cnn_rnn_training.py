@@ -14,8 +14,8 @@ from t2i_repro.core.record import read_record
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.models.encoders.backbone import build_trunk
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn, characters
+from t2i_repro.models.state import load_torch
 from t2i_repro.training.char_cnn_rnn import GROUP, CharCnnRnnTraining, embed_texts
-from t2i_repro.training.checkpoint import load_torch
 from t2i_repro.training.loop import train
 
 SPEC = {"dim": 6, "width": 8, "lr": 7e-4, "decay": 0.5, "form": "code", "seed": 0}

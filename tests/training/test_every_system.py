@@ -16,9 +16,9 @@ from torch import nn
 
 from t2i_repro.models.build import build_generator
 from t2i_repro.models.multi_stage import MultiStageGenerator
+from t2i_repro.models.state import load_torch, save_torch
 from t2i_repro.sampling.painting import paint
 from t2i_repro.sampling.text import Caption, TextSide
-from t2i_repro.training.checkpoint import load_torch, save_torch
 from t2i_repro.training.gan import GAN
 from t2i_repro.training.loop import train
 

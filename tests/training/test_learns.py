@@ -24,7 +24,8 @@ from t2i_repro.data.procedural.canvas import COLOURS
 from t2i_repro.metrics.frechet import frechet_distance
 from t2i_repro.models.encoders.backbone import build_trunk
 from t2i_repro.models.encoders.classifier import Classifier
-from t2i_repro.models.encoders.loading import load_image_encoder, load_text_encoder, load_weights
+from t2i_repro.models.encoders.loading import load_image_encoder, load_text_encoder
+from t2i_repro.models.state import load_weights
 from t2i_repro.sampling.draws import Draws
 from t2i_repro.sampling.generator import Run, load_run
 from t2i_repro.sampling.grids import to_uint8

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from t2i_repro.data.batches import Batch
 from t2i_repro.errors import Diverged, Interrupted, ReproError, StorageFull
-from t2i_repro.training.checkpoint import load_torch, plain, save_torch
+from t2i_repro.models.state import load_torch, plain, save_torch
 from t2i_repro.training.loop import Schedule, train
 from t2i_repro.training.one_stage import OneStageGAN
 

@@ -7,7 +7,7 @@ import torch
 from tiny import CPU, FakeBatches, gan, spec, text_encoder
 
 from t2i_repro.errors import ReproError
-from t2i_repro.training.checkpoint import plain
+from t2i_repro.models.state import plain
 from t2i_repro.training.one_stage import OneStageGAN
 
 

@@ -10,9 +10,10 @@ from torch.optim import Adam
 from t2i_repro.models.encoders.backbone import build_trunk
 from t2i_repro.models.encoders.classifier import Classifier
 from t2i_repro.models.encoders.damsm_image import ImageEncoder
-from t2i_repro.training.loop import Trainable, train
+from t2i_repro.training.loop import train
 from t2i_repro.training.pretrain import ClassifierTraining, DamsmTraining
 from t2i_repro.training.schedules import damsm_rate
+from t2i_repro.training.trainable import Trainable
 
 SPEC = {"lr": 2e-3, "decay": 0.5, "clip": 0.25, "gamma1": 4.0, "gamma2": 5.0, "gamma3": 10.0}
 

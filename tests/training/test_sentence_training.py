@@ -11,20 +11,23 @@ import torch
 from tiny import CPU, FakeBatches, digests, schedule
 from torch import nn
 
-from t2i_repro.core.schema import read_yaml
 from t2i_repro.data.sentence_batches import SentenceBatch
 from t2i_repro.errors import ReproError
 from t2i_repro.models.build import build_generator
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
+from t2i_repro.models.state import save_torch
+from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import DATASETS, resolve_systems, system_on
 from t2i_repro.sampling.sentence_text import CharCnnRnnText
-from t2i_repro.training.checkpoint import save_torch
 from t2i_repro.training.gan import Parts
 from t2i_repro.training.loop import train
 from t2i_repro.training.sentence_systems import SENTENCE_SYSTEMS, SentenceGAN
 
-PAPER = read_yaml(Path(__file__).parents[2] / "papers/hdgan.yaml")
-SYSTEMS = {name: system_on(raw, "cub", DATASETS, name) for name, raw in resolve_systems({"hdgan": PAPER}).items()}
+SYSTEMS = {
+    name: system_on(raw, "cub", DATASETS, name)
+    for name, raw in resolve_systems(load_definitions(Path(__file__).parents[2])).items()
+    if raw["kind"] in SENTENCE_SYSTEMS
+}
 TEXT, STEPS_PER_EPOCH, SHRINK = 6, 4, 4
 FROZEN = {"hdgan-512": "base.", "hdgan-512-printed": "base.", "stackgan": "stage_one."}
 

@@ -1,5 +1,6 @@
 """Building an artefact: check its inputs, run the verb, write `record.json` last."""
 
+import errno
 import json
 import os
 import platform
@@ -18,8 +19,9 @@ from typing import IO, Any
 
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.digest import file_sha256
-from t2i_repro.errors import ReproError
+from t2i_repro.errors import ReproError, StorageFull
 
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 RECORDED_LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pandas", "pillow", "snakemake", "dvc")
 
 
@@ -40,11 +42,26 @@ class AlreadyBuilt(Exception):
 
 
 @contextmanager
+def storage(path: Path) -> Iterator[None]:
+    """Turn a full disk, an exhausted quota or a file size limit into StorageFull."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__  # torch.save hides what its file raised
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            raise StorageFull(
+                f"{path}: cannot be written: {os.strerror(cause.errno)}. An earlier version of it is intact; "
+                f"make room and run it again."
+            ) from error
+        raise
+
+
+@contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file that is either whole or absent: temporary name, fsync, rename."""
+    """Write a file that is either complete or absent: temporary name, fsync, rename. Raises StorageFull."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with temporary.open("wb") as file:
+        with storage(path), temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

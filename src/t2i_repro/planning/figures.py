@@ -7,7 +7,7 @@ from t2i_repro.core.artefact import Node
 from t2i_repro.errors import ReproError
 from t2i_repro.planning import evaluation, external
 from t2i_repro.planning.graph import Graph
-from t2i_repro.registry.systems import snapshot_epochs
+from t2i_repro.training.schedules import snapshot_epochs
 
 
 def figure(graph: Graph, paper: str, figure_id: str) -> Node:

@@ -8,9 +8,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from t2i_repro.core.record import atomic_write, read_record
+from t2i_repro.core.record import atomic_write, read_record, storage
 from t2i_repro.errors import ReproError
-from t2i_repro.training.checkpoint import storage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +31,7 @@ def main(args: argparse.Namespace) -> None:
     digits = max(6, len(str(len(images) - 1)))
     for index, pixels in enumerate(tqdm(images, desc="export", unit="img", disable=None)):
         path = args.to / f"{index:0{digits}d}.png"
-        with storage(path), atomic_write(path) as file:
+        with atomic_write(path) as file:
             Image.fromarray(np.asarray(pixels)).save(file, "PNG")
     with storage(args.to):
         shutil.copyfile(args.samples / "captions.csv", args.to / "captions.csv")

@@ -15,11 +15,10 @@ from t2i_repro.core.record import atomic_write, read_record
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
+from t2i_repro.models.state import reproducible
 from t2i_repro.sampling.generator import Run, load_run
 from t2i_repro.sampling.grids import captioned_grid
 from t2i_repro.sampling.text import Caption
-from t2i_repro.training.checkpoint import storage
-from t2i_repro.training.environment import reproducible
 
 LINES = 30  # of a caption in its picture; no caption is cut short
 
@@ -128,5 +127,5 @@ def write_picture(path: Path, pixels: npt.NDArray[np.uint8], caption: str, origi
     told.add_itxt("Title", caption)
     told.add_itxt("Description", f"Generated for the caption {caption!r} by {origin}")
     told.add_itxt("Software", "t2i-repro")
-    with storage(path), atomic_write(path) as file:
+    with atomic_write(path) as file:
         captioned_grid(pixels[None], [caption], columns=1, lines=LINES).save(file, "PNG", pnginfo=told)

@@ -15,13 +15,11 @@ from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.models.base import Text
 from t2i_repro.models.build import build_generator
-from t2i_repro.models.encoders.loading import load_weights
-from t2i_repro.sampling.grids import evaluating, to_uint8
+from t2i_repro.models.state import evaluating, load_weights, pick_device, weights_file
+from t2i_repro.sampling.grids import to_uint8
 from t2i_repro.sampling.painting import Painting, noise_length, paint, paint_text, z_length
 from t2i_repro.sampling.text import Caption, TextSide
 from t2i_repro.sampling.text_encoders import load_text
-from t2i_repro.training.checkpoint import weights_file
-from t2i_repro.training.environment import pick_device
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from t2i_repro.models.multi_stage import MultiStageGenerator
 from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator
 from t2i_repro.models.one_stage import OneStageGenerator
 from t2i_repro.models.stackgan import StageOneGenerator, StageTwoGenerator
-from t2i_repro.sampling.grids import evaluating
+from t2i_repro.models.state import evaluating
 from t2i_repro.sampling.text import Caption, TextSide
 
 # Images in one forward pass, always: rows beyond the last image are filled up. With a fixed size an image's bits do

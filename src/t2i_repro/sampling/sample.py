@@ -12,14 +12,13 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from t2i_repro.core.artefact import Node
-from t2i_repro.core.record import Build, atomic_write
+from t2i_repro.core.record import Build, atomic_write, storage
 from t2i_repro.data.prepared import Prepared
+from t2i_repro.models.state import reproducible
 from t2i_repro.sampling.draws import Draws
 from t2i_repro.sampling.generator import Run, load_run
 from t2i_repro.sampling.grids import captioned_grid
 from t2i_repro.sampling.painting import GROUP
-from t2i_repro.training.checkpoint import storage
-from t2i_repro.training.environment import reproducible
 
 PREVIEWS = 16
 COLUMNS = ("index", "image_id", "caption_id", "caption")
@@ -53,7 +52,7 @@ def run(node: Node, out: Path, build: Build) -> None:
             bar.update(len(stages[-1]))
     write_captions(out / "captions.csv", prepared, draws, count)
     captions = [prepared.caption(draws.caption_id(i)) for i in range(len(shown))]
-    with storage(out / "preview.png"), atomic_write(out / "preview.png") as file:
+    with atomic_write(out / "preview.png") as file:
         captioned_grid(shown, captions).save(file, "PNG")
     build.facts |= {"images": count, "device": loaded.device.type, "standin": prepared.raw_is_standin}
 
@@ -66,7 +65,7 @@ def generate(loaded: Run, draws: Draws, count: int) -> Iterator[list[npt.NDArray
 
 def write_captions(path: Path, prepared: Prepared, draws: Draws, count: int) -> None:
     """One row per image: which caption of which image it was made from."""
-    with storage(path), atomic_write(path) as file:
+    with atomic_write(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)

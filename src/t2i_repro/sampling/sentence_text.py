@@ -17,7 +17,7 @@ from t2i_repro.data.sentence_batches import SentenceBatch, SentenceBatches
 from t2i_repro.errors import ReproError
 from t2i_repro.models.base import Text
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn, characters
-from t2i_repro.models.encoders.loading import load_weights
+from t2i_repro.models.state import load_weights
 from t2i_repro.sampling.text import Caption, TextSide
 
 UNMATCHED = ("multi-stage",)  # kinds of systems that read no wrong images of their own

@@ -21,10 +21,9 @@ from t2i_repro.errors import ReproError
 from t2i_repro.models.encoders.backbone import Trunk
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn, characters, joint_embedding_loss
 from t2i_repro.models.encoders.loading import input_trunk
-from t2i_repro.sampling.grids import evaluating
-from t2i_repro.training.checkpoint import save_torch, storage
-from t2i_repro.training.environment import pick_device, reproducible
-from t2i_repro.training.loop import Schedule, Trainable, train
+from t2i_repro.models.state import evaluating, pick_device, reproducible, save_torch
+from t2i_repro.training.loop import Schedule, train
+from t2i_repro.training.trainable import Trainable
 
 WORDS = 18  # this encoder reads characters
 SMOOTHING = 0.95  # of RMSprop, as publicly described of the released training
@@ -132,7 +131,7 @@ def take_published(folder: Path, spec: dict[str, Any], out: Path, prepared: Prep
                     f"{len(numbers)} captions in {prepared.folder}; these are not the captions that were embedded"
                 )
             rows[numbers.start : numbers.stop] = vectors
-    with storage(out / "embeddings.npy"), atomic_write(out / "embeddings.npy") as file:
+    with atomic_write(out / "embeddings.npy") as file:
         np.save(file, rows)
 
 
@@ -146,7 +145,7 @@ def embed_texts(encoder: CharCnnRnn, texts: list[str], device: torch.device) -> 
 
 def write_embeddings(path: Path, encoder: CharCnnRnn, prepared: Prepared, device: torch.device) -> None:
     count = len(prepared.caption_image)
-    with storage(path), atomic_write(path) as file:
+    with atomic_write(path) as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (count, encoder.dim)}
         np.lib.format.write_array_header_1_0(file, header)
         with tqdm(total=count, desc="embeddings", unit="caption", disable=None) as bar:

@@ -12,8 +12,7 @@ from torch.optim import Adam, Adamax, Optimizer
 
 from t2i_repro.data.batches import Batches
 from t2i_repro.sampling.text import TextSide
-from t2i_repro.training.average import Average
-from t2i_repro.training.loop import Trainable
+from t2i_repro.training.trainable import Average, Trainable
 
 # Draws a grid of a generator's images.
 Preview = Callable[[nn.Module], Image]

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.digest import derive_seed
-from t2i_repro.core.record import Build, atomic_write, read_record
+from t2i_repro.core.record import Build, atomic_write, read_record, storage
 from t2i_repro.data.batches import Batch, Batches
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.prepared import Prepared
@@ -26,13 +26,11 @@ from t2i_repro.losses.itm import itm_sentence, itm_words
 from t2i_repro.losses.matching import cosine
 from t2i_repro.models.base import Text
 from t2i_repro.models.encoders.itm import ITM, Clip, OpenClip, PositionForm, StandinClip
-from t2i_repro.models.encoders.loading import load_weights
-from t2i_repro.sampling.grids import evaluating
+from t2i_repro.models.state import evaluating, load_weights, pick_device, reproducible, save_torch
 from t2i_repro.sampling.text import Caption, TextSide
-from t2i_repro.training.checkpoint import save_torch, storage
-from t2i_repro.training.environment import pick_device, reproducible
-from t2i_repro.training.loop import Schedule, Trainable, train
+from t2i_repro.training.loop import Schedule, train
 from t2i_repro.training.schedules import damsm_rate
+from t2i_repro.training.trainable import Trainable
 
 BETAS = (0.5, 0.999)
 GROUP = 64
@@ -158,7 +156,7 @@ def keep(out: Path, clip: Clip, read: Tokens, prepared: Prepared, words: int, de
                 file.write(features[:, :place].half().cpu().numpy().tobytes())
                 embeddings[start : start + GROUP] = embedded.float().cpu().numpy()
         for name, values in (("embeddings", embeddings), ("tokens", rows.astype(np.int32))):
-            with storage(out), atomic_write(out / f"{name}.npy") as file:
+            with atomic_write(out / f"{name}.npy") as file:
                 np.save(file, values)
     return Kept.open(out)
 

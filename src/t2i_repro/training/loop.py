@@ -1,11 +1,11 @@
-"""The training loop: one for GANs, DAMSM and classifiers.
+"""The training loop: one for GANs, text encoders and classifiers.
 
-A step is a pure function of what a checkpoint holds and of its own number: the batch is a function of (seed, step),
-and every random draw comes from a stream that is seeded anew at the step's beginning. So there is no random state to
-save, and a run that was killed at any moment and started again ends, on the same machine, in the same bits.
+A step is a pure function of the checkpoint and of the step's index: the batch is a function of (seed, step), and every
+random draw comes from a stream that is seeded anew at the start of the step. There is therefore no random state to
+save, and a run that is killed at any point and started again ends, on the same machine, in the same bits.
 
-In ``out``: ``losses.csv``, ``tensorboard/``, ``grids/step-*.png``, weights of the epochs that the schedule names and,
-at the end, ``checkpoint.pt`` (full state); ``.state/checkpoint.pt`` on the way.
+Files in ``out``: ``losses.csv``, ``tensorboard/``, ``grids/step-*.png``, weights of the epochs named in the schedule
+and, at the end, ``checkpoint.pt`` (full state); ``.state/checkpoint.pt`` while training runs.
 """
 
 from collections.abc import Generator, Mapping
@@ -15,9 +15,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from PIL.Image import Image
-from torch import Tensor, nn
-from torch.optim import Optimizer
 from tqdm import tqdm
 
 from t2i_repro.core.artefact import Node
@@ -25,48 +22,22 @@ from t2i_repro.core.digest import derive_seed
 from t2i_repro.core.record import atomic_write
 from t2i_repro.data.batches import Batch, Batches, prefetch
 from t2i_repro.errors import Interrupted
-from t2i_repro.training.average import Average
-from t2i_repro.training.checkpoint import Checkpoints, check_weights, save_weights, storage
-from t2i_repro.training.environment import reproducible, stop_signals
+from t2i_repro.models.state import reproducible
+from t2i_repro.training.checkpoint import Checkpoints, check_weights
+from t2i_repro.training.environment import stop_signals
 from t2i_repro.training.loss_log import LossLog, last_losses
-
-
-class Trainable:
-    """What the loop trains. All that changes from step to step must be in ``modules``, ``optimisers``, ``averages``."""
-
-    device: torch.device
-
-    def modules(self) -> dict[str, nn.Module]:
-        """Every network that a step changes, its buffers included."""
-        raise NotImplementedError
-
-    def optimisers(self) -> dict[str, Optimizer]:
-        raise NotImplementedError
-
-    def averages(self) -> dict[str, Average]:
-        """Running averages of weights, updated by the loop after each step."""
-        return {}
-
-    def weights(self) -> dict[str, dict[str, Tensor]]:
-        """What others need of the trained networks: state dicts by the name of their file."""
-        return {}
-
-    def step(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Train on one batch; ``step`` counts from 0. Returns detached scalars, the same names every time."""
-        raise NotImplementedError
-
-    def preview(self) -> Image | None:
-        """A picture of the present state from fixed inputs. Must leave every network as it was."""
-        return None
+from t2i_repro.training.trainable import Trainable, save_weights
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train, from which seed, and how often to write (in steps). ``snapshots``: the steps after which
-    weights are kept, with the epochs they end."""
+    """How long to train, with which seed, and how often to write (in steps).
+
+    ``snapshots`` maps steps after which weights are kept to the epochs that end there.
+    """
 
     name: str
-    digest: str  # of the node: a state of another one is refused
+    digest: str  # of the node: the state of another one is refused
     steps: int
     seed: int
     checkpoint_every: int
@@ -86,9 +57,9 @@ class Schedule:
 def train(system: Trainable, batches: Batches, out: Path, schedule: Schedule) -> dict[str, Any]:
     """Train to ``schedule.steps``, from the newest checkpoint in ``out`` where there is one.
 
-    Returns facts for the record: steps, the last losses, the device and, for a resumed run, the step it went on from.
+    Returns facts for the record: steps, the last losses, the device and, for a resumed run, the step it resumed at.
     Raises Interrupted after SIGTERM or SIGINT (state saved), Diverged when a loss or a weight is not finite and
-    StorageFull when the disk is; the last good checkpoint then stands.
+    StorageFull when the disk is full; the last good checkpoint is then kept.
     """
     with reproducible(), stop_signals() as stop, closing(Checkpoints(out, schedule.digest)) as checkpoints:
         start, offsets = checkpoints.restore(system)
@@ -119,9 +90,7 @@ def train(system: Trainable, batches: Batches, out: Path, schedule: Schedule) ->
                     checkpoints.save(system, done, log.sync())
                 bar.update()
                 if stopping:
-                    raise Interrupted(
-                        f"{out}: stopped by {stop[0]} after step {done}; run it again to go on from there"
-                    )
+                    raise Interrupted(f"{out}: stopped by {stop[0]} after step {done}; run it again to resume")
         checkpoints.finish()
     facts = {"steps": schedule.steps, "losses": last_losses(out), "device": system.device.type}
     return facts | ({"resumed_at": start} if start else {})
@@ -131,5 +100,5 @@ def save_preview(system: Trainable, path: Path) -> None:
     picture = system.preview()
     if picture is not None:
         path.parent.mkdir(exist_ok=True)
-        with storage(path), atomic_write(path) as file:
+        with atomic_write(path) as file:
             picture.save(file, "PNG")

@@ -16,8 +16,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-
 from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 from torch import Tensor
 
+from t2i_repro.core.record import storage
 from t2i_repro.errors import Diverged, ReproError
-from t2i_repro.training.checkpoint import diverged, storage
+from t2i_repro.training.checkpoint import diverged
 
 CSV, EVENTS = "losses.csv", "tensorboard/events.out.tfevents.losses"
 

@@ -14,7 +14,8 @@ from t2i_repro.losses.matching_aware import (
 )
 from t2i_repro.models.gan_int_cls import DcganDiscriminator, DcganGenerator
 from t2i_repro.models.stackgan import StackDiscriminator, StageOneGenerator, StageTwoGenerator
-from t2i_repro.training.one_stage_step import Losses, frozen
+from t2i_repro.models.state import frozen
+from t2i_repro.training.one_stage_step import Losses
 
 Generator = DcganGenerator | StageOneGenerator | StageTwoGenerator
 Discriminator = DcganDiscriminator | StackDiscriminator

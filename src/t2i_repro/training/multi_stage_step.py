@@ -41,7 +41,8 @@ from t2i_repro.losses.similarity import similarity_discriminator, similarity_gen
 from t2i_repro.models.base import Text
 from t2i_repro.models.multi_stage import MultiStageGenerator, Painted
 from t2i_repro.models.stage_discriminators import StageDiscriminator
-from t2i_repro.training.one_stage_step import Losses, frozen
+from t2i_repro.models.state import frozen
+from t2i_repro.training.one_stage_step import Losses
 
 PAIRINGS = ("shift", "other-class")
 

@@ -15,7 +15,8 @@ from t2i_repro.core.choices import FORMS, Form, check_choice
 from t2i_repro.losses import least_squares
 from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator, SideOutputs
 from t2i_repro.models.nested_discriminators import NestedDiscriminators, pyramid
-from t2i_repro.training.one_stage_step import Losses, frozen
+from t2i_repro.models.state import frozen
+from t2i_repro.training.one_stage_step import Losses
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from t2i_repro.models.discriminators import OneWayDiscriminator
 from t2i_repro.models.encoders.damsm_image import ImageEncoder
 from t2i_repro.models.encoders.damsm_text import TextEncoder
 from t2i_repro.models.one_stage import OneStageGenerator
+from t2i_repro.models.state import frozen
 from t2i_repro.training.gan import GAN, Parts, Preview, averages_of
-from t2i_repro.training.one_stage_step import Penalty, frozen, one_stage_step
+from t2i_repro.training.one_stage_step import Penalty, one_stage_step
 
 # Released fine-tuning code of SSA-GAN; not printed.
 TEXT_LEARNING_RATE, TEXT_BETAS = 4.0e-5, (0.0, 0.9)

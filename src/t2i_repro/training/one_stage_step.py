@@ -4,8 +4,7 @@ As released: hinge step of D, a second step of D on MA-GP, step of G on the same
 with sentence i + 1, so a batch of B gives B - 1 mismatched pairs.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from t2i_repro.losses.adversarial import (
     matching_aware_gradient_penalty,
 )
 from t2i_repro.models.discriminators import OneWayDiscriminator
+from t2i_repro.models.state import frozen
 
 Losses = dict[str, Tensor]
 ExtraTerms = Callable[[Tensor], Mapping[str, Tensor]]
@@ -41,19 +41,6 @@ class Penalty:
 
     def __call__(self, discriminator: nn.Module, images: Tensor, sentence: Tensor) -> Tensor:
         return matching_aware_gradient_penalty(discriminator, images, sentence, self.weight, self.power, self.form)
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Parameters take no gradient inside; what they produce still hands gradients on to its inputs."""
-    trainable = [p for p in network.parameters() if p.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
 
 
 def discriminator_step(

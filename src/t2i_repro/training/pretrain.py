@@ -21,13 +21,12 @@ from t2i_repro.models.encoders.classifier import Classifier
 from t2i_repro.models.encoders.damsm_image import ImageEncoder
 from t2i_repro.models.encoders.damsm_text import TextEncoder
 from t2i_repro.models.encoders.loading import build_text_encoder, input_trunk
-from t2i_repro.sampling.grids import evaluating
+from t2i_repro.models.state import evaluating, pick_device, save_torch
 from t2i_repro.training.char_cnn_rnn import run_char_cnn_rnn
-from t2i_repro.training.checkpoint import save_torch
-from t2i_repro.training.environment import pick_device
 from t2i_repro.training.itm import run_clip, run_itm
-from t2i_repro.training.loop import Schedule, Trainable, train
+from t2i_repro.training.loop import Schedule, train
 from t2i_repro.training.schedules import damsm_rate
+from t2i_repro.training.trainable import Trainable
 
 WORDS = 18  # a classifier reads no captions
 DAMSM_BETAS = (0.5, 0.999)

@@ -12,10 +12,10 @@ from t2i_repro.data.batches import Batch
 from t2i_repro.data.sentence_batches import SentenceBatch
 from t2i_repro.errors import ReproError
 from t2i_repro.models.build import build_discriminator, build_generator
-from t2i_repro.models.encoders.loading import load_weights
 from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator
 from t2i_repro.models.nested_discriminators import NestedDiscriminators
 from t2i_repro.models.stackgan import StageTwoGenerator
+from t2i_repro.models.state import load_weights
 from t2i_repro.training.gan import GAN, Parts, averages_of
 from t2i_repro.training.matching_aware_step import (
     Discriminator,

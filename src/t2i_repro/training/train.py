@@ -13,19 +13,19 @@ from t2i_repro.core.record import Build
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.models.build import count_parameters
-from t2i_repro.registry.systems import snapshot_epochs
+from t2i_repro.models.state import pick_device
 from t2i_repro.sampling.draws import Draws
 from t2i_repro.sampling.grids import captioned_grid, to_uint8
 from t2i_repro.sampling.painting import noise_length, paint
 from t2i_repro.sampling.text import TextSide
 from t2i_repro.sampling.text_encoders import load_text
-from t2i_repro.training.checkpoint import save_weights
-from t2i_repro.training.environment import pick_device
 from t2i_repro.training.gan import GAN, Parts, Preview
 from t2i_repro.training.loop import Schedule, train
 from t2i_repro.training.multi_stage import MultiStageGAN
 from t2i_repro.training.one_stage import OneStageGAN
+from t2i_repro.training.schedules import snapshot_epochs
 from t2i_repro.training.sentence_systems import SENTENCE_SYSTEMS
+from t2i_repro.training.trainable import save_weights
 
 SYSTEMS: dict[str, Callable[[Parts], GAN]] = {
     "one-stage": OneStageGAN.of,

@@ -3,24 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from t2i_repro.core.record import read_record
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.models.encoders.backbone import Trunk, build_trunk
 from t2i_repro.models.encoders.damsm_image import ImageEncoder
 from t2i_repro.models.encoders.damsm_text import TextEncoder
-from t2i_repro.training.checkpoint import load_torch
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Load a state dict. Raises ReproError where it does not fit."""
-    try:
-        network.load_state_dict(load_torch(path))
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())[:300]
-        raise ReproError(f"{path}: does not fit a {type(network).__name__} ({detail}); build it again") from error
+from t2i_repro.models.state import load_torch, load_weights
 
 
 def build_text_encoder(spec: dict[str, Any], vocabulary: int) -> TextEncoder:
