@@ -12,10 +12,11 @@ from project_copy import one_paper
 
 from t2i_repro.cli import main
 from t2i_repro.core.artefact import Node, read_node
-from t2i_repro.core.config import load_params, merged, resolve_scale
+from t2i_repro.core.config import merged, resolve_scale
 from t2i_repro.core.digest import canonical_json, derive_seed, digest
 from t2i_repro.core.record import AlreadyBuilt, atomic_write, building, read_record, write_json
 from t2i_repro.errors import ReproError
+from t2i_repro.planning.params import read_params
 from t2i_repro.planning.plan import Planner, write_specs
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import resolve_systems
@@ -63,6 +64,16 @@ def test_seeds_are_stable_and_distinct() -> None:
         (("sample", "imagse"), 10, "sample: unknown key 'imagse' (value 10); allowed: images, seed, split"),
         (("scale",), "huge", "scale: found 'huge'; allowed: paper, small, smoke"),
         (("damsm", "lr"), "1e-4", "damsm.lr: '1e-4' is not of type 'number'"),
+        (
+            ("scales", "smoke", "itm", "epoch"),
+            3,
+            "scales.smoke.itm: unknown key 'epoch' (value 3); allowed: batch, clip",
+        ),
+        (
+            ("networks", "damsm", "source"),
+            "bert",
+            "networks.damsm.source: found 'bert'; allowed: asset, classifier, char",
+        ),
         (("prepare", "image_size"), 100, "prepare.image_size: found 100; allowed: 32, 64"),
         (
             ("scales", "smoke", "datasets"),
@@ -78,7 +89,7 @@ def test_a_wrong_parameter_is_named_with_what_is_allowed(
 ) -> None:
     edit(copy / "params.yaml", *keys, value=value)
     with pytest.raises(ReproError) as caught:
-        load_params(copy)
+        read_params(copy)
     assert message in str(caught.value)
     assert "params.yaml" in str(caught.value)
 
@@ -87,21 +98,21 @@ def test_text_that_looks_like_a_number_gets_a_hint(copy: Path) -> None:
     text = (copy / "params.yaml").read_text().replace("lr: 2.0e-3\n  decay", "lr: 2e-3\n  decay")
     (copy / "params.yaml").write_text(text)
     with pytest.raises(ReproError, match=r"write 1\.0e-4"):
-        load_params(copy)
+        read_params(copy)
 
 
 def test_overrides_are_validated_too(project: Path) -> None:
-    assert load_params(project, {"sample": {"images": 7}})["sample"] == {"images": 7, "split": "test", "seed": 0}
+    assert read_params(project, {"sample": {"images": 7}})["sample"] == {"images": 7, "split": "test", "seed": 0}
     with pytest.raises(ReproError, match="unknown key 'data_rot'"):
-        load_params(project, {"data_rot": "x"})
+        read_params(project, {"data_rot": "x"})
 
 
 def test_a_scale_overrides_key_by_key_but_replaces_networks(project: Path) -> None:
-    smoke = resolve_scale(load_params(project))
+    smoke = resolve_scale(read_params(project))
     assert smoke["damsm"]["image_size"] == 64
     assert smoke["damsm"]["gamma3"] == 10.0
     assert smoke["networks"]["inception-tf"] == {"source": "classifier", "split": "test", "trunk": "standin"}
-    paper = resolve_scale(load_params(project, {"scale": "paper"}))
+    paper = resolve_scale(read_params(project, {"scale": "paper"}))
     assert paper["damsm"]["image_size"] == 299
     assert paper["networks"]["inception-tf"]["source"] == "asset"
 

@@ -1,5 +1,7 @@
-"""params.yaml: load, validate, resolve the scale."""
+"""params.yaml: load, override (`--set KEY=VALUE`), validate, resolve the scale."""
 
+import argparse
+from collections.abc import Sequence
 from copy import deepcopy
 from datetime import date
 from pathlib import Path
@@ -7,54 +9,99 @@ from typing import Any
 
 import yaml
 
-from t2i_repro.core.schema import read_yaml, validate
+from t2i_repro.core.schema import read_yaml, schemas, validate
 from t2i_repro.errors import ReproError
 
-# Sections of params.yaml which a scale may override, by the kind of node they describe.
-SCALED = ("standin", "prepare", "damsm", "itm", "clip", "char_cnn_rnn", "classifier", "networks", "sample", "cadence")
+FLAG = "--set"
+# Keys of a scale that are its own; every other key overrides the section of that name.
+OF_SCALE = ("label", "datasets", "shrink", "system", "train")
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option `--set`, parsed into `args.set`."""
+    parser.add_argument(
+        FLAG,
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override params.yaml, e.g. --set scale=paper --set 'papers=[hdgan]'; several times",
+    )
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """`key=value` pairs as overrides for `load_params`, each value parsed as YAML, as Snakemake's --config does.
+
+    Raises ReproError on a pair without `=` or a value that is not YAML; `load_params` checks the keys.
+    """
+    overrides: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise ReproError(f"{FLAG}: found {setting!r}; expected KEY=VALUE, e.g. {FLAG} scale=paper")
+        try:
+            overrides[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ReproError(f"{FLAG} {setting}: the value cannot be read as YAML: {error}") from error
+    return overrides
 
 
 def merged(base: Any, over: Any) -> Any:
-    """`over` laid upon `base`: mappings key by key, anything else replaced. The result shares nothing with either."""
+    """`base` overridden by `over`: mappings key by key, anything else replaced. Shares nothing with either."""
     if isinstance(base, dict) and isinstance(over, dict):
         return {**deepcopy(base), **{key: merged(base.get(key), value) for key, value in over.items()}}
     return deepcopy(over)
 
 
-def typed(given: Any, known: Any) -> Any:
-    """`given` with its texts read as YAML, where they are not what stands in params.yaml (`known`) already.
+def typed(value: Any, known: Any) -> Any:
+    """Parse nested strings of a --config override as YAML; values equal to those of params.yaml (`known`) are kept.
 
-    Snakemake hands over `--config sample={images: 60}` as {"images": "60"}: it reads only the outermost value.
+    Snakemake parses only the outermost value: `--config sample={images: 60}` arrives as {"images": "60"}.
     """
-    if given == known:
-        return given
-    if isinstance(given, dict):
-        return {key: typed(value, known.get(key) if isinstance(known, dict) else None) for key, value in given.items()}
-    if isinstance(given, list):
-        return [typed(value, None) for value in given]
+    if value == known:
+        return value
+    if isinstance(value, dict):
+        return {key: typed(item, known.get(key) if isinstance(known, dict) else None) for key, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item, None) for item in value]
     try:
-        return yaml.safe_load(given) if isinstance(given, str) else given
+        return yaml.safe_load(value) if isinstance(value, str) else value
     except yaml.YAMLError:
-        return given
+        return value
 
 
-def load_params(project: Path, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
-    """params.yaml with `overrides` (what `--config` gave) laid upon it, validated.
+def load_params(
+    project: Path, overrides: dict[str, Any] | None = None, sections: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """params.yaml with `overrides` (of `--config` or `--set`) merged in, validated.
 
-    Raises ReproError naming the key, the value found and what is allowed.
+    `sections`: JSON schemas of the sections that declarations add, by name; None: any, unchecked. Raises ReproError
+    naming the key, the value found and what is allowed.
     """
     path = project / "params.yaml"
     params = read_yaml(path)
     if overrides:
         params = merged(params, typed(overrides, params))
     write_out_dates(params)
-    validate(params, "params.yaml", str(path) + (" with --config" if overrides else ""))
+    validate(params, params_schema(sections), str(path) + (" with --config" if overrides else ""))
     check_names(params, path)
     return params
 
 
+def params_schema(sections: dict[str, Any] | None) -> dict[str, Any]:
+    """The schema of params.yaml with these sections, which a scale may override."""
+    schema = deepcopy(schemas()["params.yaml"])
+    scale = schema["properties"]["scales"]["additionalProperties"]
+    for part in (schema, scale):
+        if sections is None:
+            part["additionalProperties"] = True
+        else:
+            part["properties"] |= sections
+    schema["required"] += sections or []
+    return schema
+
+
 def write_out_dates(params: dict[str, Any]) -> None:
-    """Dates of `outside` as text: YAML 1.1 reads 2021-07-01 as a date and 2021 as a number."""
+    """Turn dates of `outside` into text: YAML 1.1 reads 2021-07-01 as a date and 2021 as a number."""
     entries = params.get("outside")
     for entry in entries.values() if isinstance(entries, dict) else ():
         provenance = entry.get("provenance") if isinstance(entry, dict) else None
@@ -63,7 +110,7 @@ def write_out_dates(params: dict[str, Any]) -> None:
 
 
 def check_names(params: dict[str, Any], path: Path) -> None:
-    """Names that point at other keys must exist."""
+    """Check that names of scales, datasets and networks exist. Raises ReproError naming those that do."""
     known_scales = ", ".join(params["scales"])
     if params["scale"] not in params["scales"]:
         raise ReproError(f"{path}: scale: found {params['scale']!r}; allowed: {known_scales}")
@@ -80,17 +127,17 @@ def check_names(params: dict[str, Any], path: Path) -> None:
 
 
 def resolve_scale(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of the chosen scale: each section with the scale's own values laid upon it.
+    """The parameters of the chosen scale: each section overridden by the scale's section of the same name.
 
-    A network is replaced whole, since its keys depend on its source.
+    A network is replaced as one, since its keys depend on its source.
     """
     scale = params["scales"][params["scale"]]
     resolved = {key: value for key, value in params.items() if key != "scales"}
-    for section in SCALED:
-        if section in scale:
-            whole = section == "networks"
-            lay = {**params[section], **scale[section]} if whole else merged(params[section], scale[section])
-            resolved[section] = lay
+    for section, over in scale.items():
+        if section == "networks":
+            resolved[section] = {**params[section], **over}
+        elif section not in OF_SCALE:
+            resolved[section] = merged(params[section], over)
     resolved["label"] = scale["label"]
     resolved["scale_datasets"] = scale["datasets"]
     resolved["over_systems"] = {
@@ -102,9 +149,15 @@ def resolve_scale(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def for_dataset(value: Any, dataset: str, key: str) -> Any:
-    """The entry for `dataset` of a value that may be given by dataset. Raises ReproError when it lacks it."""
+    """The value for `dataset`, where `value` may be a mapping from datasets, with an optional entry `default`.
+
+    Raises ReproError naming the entry to add when there is neither.
+    """
     if not isinstance(value, dict):
         return value
-    if dataset not in value:
-        raise ReproError(f"params: {key} has no entry for dataset {dataset!r}; it has {', '.join(value)}")
-    return value[dataset]
+    if dataset not in value and "default" not in value:
+        raise ReproError(
+            f"params.yaml: {key} has no entry for dataset {dataset!r}, only for {', '.join(value)}; add "
+            f"`{dataset}: ...` to it, or `default: ...`"
+        )
+    return value.get(dataset, value.get("default"))

@@ -30,22 +30,26 @@ def schemas() -> dict[str, Any]:
 
 @cache
 def validator(schema: str, part: str = "") -> Draft202012Validator:
-    loaded = schemas()
+    content = schemas()[schema]
+    return validator_of({"$ref": f"#/$defs/{part}", "$defs": content["$defs"]} if part else content, schema)
+
+
+def validator_of(schema: dict[str, Any], name: str) -> Draft202012Validator:
+    """A validator whose relative references (`paper.yaml#/...`) find the files of `core/schemas/`."""
     registry: Registry[Any] = Registry().with_resources(
-        [(name, Resource.from_contents(content)) for name, content in loaded.items()]
+        [(file, Resource.from_contents(content)) for file, content in schemas().items()]
     )
-    # An $id lets a relative $ref (`paper.yaml#/...`) find the other file.
-    whole = {"$ref": f"#/$defs/{part}", "$defs": loaded[schema]["$defs"]} if part else loaded[schema]
-    return Draft202012Validator({**whole, "$id": schema}, registry=registry)
+    return Draft202012Validator({**schema, "$id": name}, registry=registry)
 
 
-def validate(value: Any, schema: str, source: str, part: str = "", at: str = "") -> None:
-    """Raise ReproError naming the key, the value found and what is allowed, when `value` breaks the schema, or the
-    `part` of its definitions.
+def validate(value: Any, schema: str | dict[str, Any], source: str, part: str = "", at: str = "") -> None:
+    """Raise ReproError naming the key, the value found and what is allowed, unless `value` fits a schema: that of a
+    file in `core/schemas/`, or the `part` of its definitions; or one passed as a mapping.
 
-    `source` is what the user calls the value: a file, or a file and `--config`; `at` the key it stands at there.
+    `source` is what the user calls the value: a file, or a file and `--config`; `at` is its key there.
     """
-    error = best_match(validator(schema, part).iter_errors(value))
+    checker = validator(schema, part) if isinstance(schema, str) else validator_of(schema, "declared")
+    error = best_match(checker.iter_errors(value))
     if error is not None:
         raise ReproError(f"{source}: {explain(error, at)}")
 

@@ -12,19 +12,6 @@ from t2i_repro.registry.papers import measured_in
 PLANNING = ("network", "text", "reference", "captions", "preparation", "divide", "ranking")
 
 
-def is_standin(graph: Graph, name: str) -> bool:
-    """Whether a network stands in for the one of its name."""
-    entry = graph.params["networks"][name]
-    if entry.get("standin"):
-        return True
-    if entry["source"] in ("damsm", "char-cnn-rnn"):
-        section = graph.params[entry["source"].replace("-", "_")]
-        return section.get("source") != "published" and is_standin(graph, section["trunk"])
-    if entry["source"] in ("clip", "itm"):
-        return graph.params["itm"]["clip"] == "standin"
-    return entry.get("trunk") == "standin"
-
-
 def embed(graph: Graph, images: Node, network_name: str, dataset: str, **given: Any) -> Node:
     """What a network says of every image of a sample, or of the images (``captions``: the captions) of a ``split``.
 
@@ -32,7 +19,7 @@ def embed(graph: Graph, images: Node, network_name: str, dataset: str, **given: 
     """
     looks = graph.network(network_name, dataset)
     spec = {"split": None, **{key: value for key, value in given.items() if value}}
-    spec |= {"network": looks.name, "standin": is_standin(graph, network_name)}
+    spec |= {"network": looks.name, "standin": graph.is_standin(network_name)}
     what = "captions" if spec.get("captions") else spec.get("preparation", "")
     parts = (
         images.name,

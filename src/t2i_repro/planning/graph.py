@@ -12,9 +12,10 @@ from typing import Any
 from t2i_repro.core.artefact import Input, Node
 from t2i_repro.core.config import for_dataset, resolve_scale
 from t2i_repro.data.fetch import asset
-from t2i_repro.data.layouts import FOLDERS
-from t2i_repro.data.manifest import content_digest, manifest_digest
+from t2i_repro.data.layout import layouts
+from t2i_repro.data.manifest import manifest_digest
 from t2i_repro.errors import ReproError
+from t2i_repro.models.text_encoder import text_encoders
 from t2i_repro.planning.params import read_params
 from t2i_repro.registry.papers import load_registry
 from t2i_repro.registry.systems import resolve_systems, scaled, system_on
@@ -45,8 +46,9 @@ class Graph:
         return self.nodes.setdefault(node.record, node)
 
     def raw(self, dataset: str) -> tuple[dict[str, Node], dict[str, Any], dict[str, str]]:
-        """Where a dataset's raw files come from: (inputs, manifest, location) of the node that prepares it."""
-        layout = self.params["datasets"][dataset]
+        """Where a dataset's raw files come from: inputs, manifest and locations of the node that prepares it."""
+        entry = self.params["datasets"][dataset]
+        layout, year = layouts()[entry["layout"]], entry.get("year")
         if self.params["data_root"] is None:
             if self.params["standin"] is None:
                 raise ReproError(
@@ -54,21 +56,22 @@ class Graph:
                     f"(`python -m t2i_repro fetch --help`) and give its folder: --config data_root=FOLDER"
                 )
             spec = {
-                "layout": layout["layout"],
-                "year": layout["year"],
-                "captions_per_image": layout["captions_per_image"],
+                "layout": layout.name,
+                "year": year,
+                "captions_per_image": entry["captions_per_image"],
                 **self.params["standin"],
             }
             return {"raw": self.add("standin", f"raw-{dataset}", spec)}, {"manifest": None}, {}
-        root = Path(self.params["data_root"]) / FOLDERS[layout["layout"]]
-        manifest, _ = manifest_digest(layout["layout"], root, layout["year"], self.project / "results/.cache/raw.json")
-        return {}, {"manifest": manifest}, {"raw_root": str(root)}
+        base = Path(self.params["data_root"]) / entry.get("folder", layout.folder)
+        manifest, _ = manifest_digest(layout, base, year, self.project / "results/.cache/raw.json")
+        return {}, {"manifest": manifest}, {"raw_root": str(base)}
 
     def prepare(self, dataset: str, image_size: int) -> Node:
         """Images and captions ready for random access, with room for random crops of `image_size`."""
-        inputs, manifest, where = self.raw(dataset)
-        spec = {**self.params["datasets"][dataset], "image_size": image_size, **manifest}
-        return self.add("prepare", f"{dataset}-{image_size}", spec, inputs, locations=where)
+        inputs, manifest, locations = self.raw(dataset)
+        entry = {key: value for key, value in self.params["datasets"][dataset].items() if key != "folder"}
+        spec = {**entry, "image_size": image_size, **manifest}
+        return self.add("prepare", f"{dataset}-{image_size}", spec, inputs, locations=locations)
 
     def network(self, name: str, dataset: str) -> Node:
         """A feature extractor by its name in params.yaml: downloaded weights, a classifier trained on the dataset's
@@ -77,75 +80,29 @@ class Graph:
         if entry["source"] == "asset":
             known = asset(entry["asset"])
             return self.add("asset", entry["asset"], {"sha256": known["sha256"], "trunk": entry["trunk"]})
-        encoders = {
-            "damsm": self.damsm,
-            "clip": self.clip,
-            "itm": self.itm,
-            "char-cnn-rnn": self.char_cnn_rnn,
-        }
-        if entry["source"] in encoders:
-            return encoders[entry["source"]](dataset)
+        if entry["source"] in text_encoders():
+            return text_encoders()[entry["source"]].plan(self, dataset)
         spec = dict(self.params["classifier"])
         spec["epochs"] = for_dataset(spec["epochs"], dataset, "classifier.epochs")
         spec = {**spec, "split": entry["split"], "trunk": "standin" if entry["trunk"] == "standin" else "inception"}
-        if self.params["datasets"][dataset]["layout"] == "coco":
-            spec["target"] = "words"  # there are no classes
+        if not layouts()[self.params["datasets"][dataset]["layout"]].has_classes:
+            spec["target"] = "words"
         inputs = {"data": self.prepare(dataset, spec["image_size"])}
         if entry["trunk"] != "standin":
             inputs["trunk"] = self.network(entry["trunk"], dataset)
         name = f"{dataset}-{spec['trunk']}-{spec['split']}-classes"
         return self.add("classifier", name, spec, inputs, runtime=self.params["cadence"])
 
-    def encoder_spec(self, section: str, dataset: str) -> dict[str, Any]:
-        """A section of params.yaml that trains an encoder, on one dataset."""
-        spec = dict(self.params[section])
-        return {key: for_dataset(value, dataset, f"{section}.{key}") for key, value in spec.items()}
-
-    def damsm(self, dataset: str) -> Node:
-        """The text and image encoders that every system with a DAMSM loss shares."""
-        spec = self.encoder_spec("damsm", dataset)
-        trunk = self.network(spec.pop("trunk"), dataset)
-        inputs = {"data": self.prepare(dataset, spec["image_size"]), "trunk": trunk}
-        return self.add("damsm", f"{dataset}-damsm", spec, inputs, runtime=self.params["cadence"])
-
-    def clip(self, dataset: str) -> Node:
-        """CLIP's weights, or a small dual encoder trained in their place."""
-        name = self.params["itm"]["clip"]
-        if name != "standin":
-            return self.add("asset", name, {"sha256": asset(name)["sha256"], "trunk": "clip"})
-        spec = self.encoder_spec("clip", dataset)
-        inputs = {"data": self.prepare(dataset, spec["image_size"])}
-        return self.add("clip", f"{dataset}-clip-standin", spec, inputs, runtime=self.params["cadence"])
-
-    def itm(self, dataset: str) -> Node:
-        """GR-GAN's image-text matcher, words and sentences included."""
-        spec = self.encoder_spec("itm", dataset)
-        del spec["clip"]
-        inputs = {"data": self.prepare(dataset, spec["image_size"]), "clip": self.clip(dataset)}
-        return self.add("itm", f"{dataset}-itm", spec, inputs, runtime=self.params["cadence"])
-
-    def char_cnn_rnn(self, dataset: str) -> Node:
-        """The sentence embedding of StackGAN, StackGAN++, HDGAN and GAN-INT-CLS."""
-        spec = self.encoder_spec("char_cnn_rnn", dataset)
-        if spec.pop("source") == "published":
-            return self.published_embeddings(dataset, spec["dim"])
-        trunk = self.network(spec.pop("trunk"), dataset)
-        inputs = {"data": self.prepare(dataset, spec["image_size"]), "trunk": trunk}
-        return self.add("char-cnn-rnn", f"{dataset}-char-cnn-rnn", spec, inputs, runtime=self.params["cadence"])
-
-    def published_embeddings(self, dataset: str, dim: int) -> Node:
-        """StackGAN's and HDGAN's own files, in `data_root` (docs/data.md)."""
-        if self.params["data_root"] is None:
-            raise ReproError("params.yaml: char_cnn_rnn.source: found published; that needs real data (data_root)")
-        folder = Path(self.params["data_root"]) / "char-cnn-rnn" / dataset
-        content = content_digest(folder, self.project / "results/.cache/raw.json", (".pickle",))
-        inputs = {"data": self.prepare(dataset, self.params["prepare"]["image_size"])}
-        spec = {"published": content, "dim": dim}
-        return self.add("char-cnn-rnn", f"{dataset}-published", spec, inputs, locations={"embeddings": str(folder)})
+    def is_standin(self, name: str) -> bool:
+        """Whether a network of params.yaml takes the place of the one that its name means."""
+        entry = self.params["networks"][name]
+        if entry["source"] in text_encoders():
+            return entry.get("standin", False) or text_encoders()[entry["source"]].is_standin(self)
+        return entry.get("standin", False) or entry.get("trunk") == "standin"
 
     def text_encoder(self, encoder: str, dataset: str) -> Node:
         """The artefact that a system reads captions through."""
-        return {"damsm": self.damsm, "itm": self.itm, "char-cnn-rnn": self.char_cnn_rnn}[encoder](dataset)
+        return text_encoders()[encoder].plan(self, dataset)
 
     def system(self, name: str, dataset: str) -> dict[str, Any]:
         """A system on a dataset at this scale. Raises ReproError where no paper defines it."""

@@ -6,6 +6,7 @@ from typing import Any
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import as_json, write_json
 from t2i_repro.errors import ReproError
+from t2i_repro.models.text_encoder import artefact_kinds
 from t2i_repro.planning import evaluation, external, figures
 from t2i_repro.planning.graph import Graph
 
@@ -88,7 +89,7 @@ class Planner(Graph):
         return {
             "report": self.report(),
             "data": self.store("data", ("prepare",)),
-            "encoders": self.store("encoders", ("damsm", "clip", "itm", "char-cnn-rnn", "classifier")),
+            "encoders": self.store("encoders", (*artefact_kinds(), "classifier")),
             "checkpoints": self.store("checkpoints", ("train",)),
         }
 

@@ -1,0 +1,1 @@
+"""Declarations of text encoders, one to a module (models/text_encoder.py). Needs no torch."""
