@@ -14,9 +14,23 @@ from PIL import Image
 from raw_data import STEMS, caption_file, picture, prepared, write_cub
 from scipy.io import savemat
 
-from t2i_repro.data.layouts import raw_files, read_index
+from t2i_repro.data import layout as raw
+from t2i_repro.data.layout import RawIndex, check_params, layouts
 from t2i_repro.data.manifest import manifest_digest
 from t2i_repro.errors import ReproError
+
+
+def read_index(layout: str, root: Path, year: int | None = None) -> RawIndex:
+    """The index of the dataset in its official folder below ``root``."""
+    return raw.read_index(layouts()[layout], root / layouts()[layout].folder, year)
+
+
+def raw_files(layout: str, root: Path) -> dict[str, str]:
+    return raw.raw_files(layouts()[layout], root / layouts()[layout].folder)
+
+
+def digest_of(base: Path, cache: Path) -> tuple[str, int]:
+    return manifest_digest(layouts()["cub"], base, None, cache)
 
 
 def write_oxford(root: Path) -> Path:
@@ -63,8 +77,7 @@ def test_cub(tmp_path: Path) -> None:
     assert [image.split for image in index.images] == ["train"] * 4 + ["test"] * 2
     assert index.images[3].box == (8.0, 8.0, 20.0, 20.0)
     assert index.images[3].captions == caption_file(base, 3)
-    assert not index.standin
-    assert read_index("cub", base) == index  # the dataset's own folder will do
+    assert not raw.is_standin(base)
 
 
 def test_captions_and_lists_beside_the_official_folder(tmp_path: Path) -> None:
@@ -193,27 +206,52 @@ def test_nothing_there_says_where_to_look(tmp_path: Path) -> None:
     for layout, file in (("cub", "CUB_200_2011/images.txt"), ("oxford", "oxford102/jpg"), ("coco", "coco/annotations")):
         with pytest.raises(ReproError, match=f"{tmp_path}/{file}.*data_root"):
             raw_files(layout, tmp_path)
-    with pytest.raises(ReproError, match="unknown layout 'imagenet'; allowed: cub, oxford, coco"):
-        raw_files("imagenet", tmp_path)
+    with pytest.raises(ReproError, match="unknown layout 'imagenet'; allowed: coco, cub, oxford"):
+        raw.layout_of("imagenet")
 
 
 def test_manifest_is_of_content_and_not_of_place(tmp_path: Path) -> None:
     base = write_cub(tmp_path / "here")
     cache = tmp_path / "cache.json"
-    first, files = manifest_digest("cub", tmp_path / "here", None, cache)
+    first, files = digest_of(tmp_path / "here" / "CUB_200_2011", cache)
     assert files == 4 + 2 + 12
     shutil.copytree(tmp_path / "here", tmp_path / "there")
-    assert manifest_digest("cub", tmp_path / "there", None, cache) == (first, files)
-    assert manifest_digest("cub", base, None, cache) == (first, files)
+    assert digest_of(tmp_path / "there" / "CUB_200_2011", cache) == (first, files)
+    shutil.copytree(base, tmp_path / "renamed")  # another folder name, for a second dataset of the layout
+    assert digest_of(tmp_path / "renamed", cache) == (first, files)
     (base / "images" / ".DS_Store").write_text("")
     (base / "README").write_text("not data")
-    assert manifest_digest("cub", tmp_path / "here", None, cache) == (first, files)
+    assert digest_of(tmp_path / "here" / "CUB_200_2011", cache) == (first, files)
     caption_file(base, 0).rename(caption_file(base, 0).with_name("Red_Bird_1a.txt"))
-    renamed, _ = manifest_digest("cub", tmp_path / "here", None, cache)
+    renamed, _ = digest_of(tmp_path / "here" / "CUB_200_2011", cache)
     assert renamed != first
     pixels = picture(tmp_path / "there" / "CUB_200_2011", 1)
     pixels.write_bytes(pixels.read_bytes() + b"x")
-    assert manifest_digest("cub", tmp_path / "there", None, cache)[0] not in (first, renamed)
+    assert digest_of(tmp_path / "there" / "CUB_200_2011", cache)[0] not in (first, renamed)
+
+
+def test_files_beside_a_linked_folder_are_found(tmp_path: Path) -> None:
+    base = write_cub(tmp_path / "disk")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/CUB_200_2011").symlink_to(base)
+    shutil.move(base / "text_c10", tmp_path / "data/text_c10")
+    assert len(digest_of(tmp_path / "data/CUB_200_2011", tmp_path / "cache.json")[0]) == 64
+    assert "text_c10/001.Red_Bird/Red_Bird_1.txt" in raw_files("cub", tmp_path / "data")
+    assert read_index("cub", tmp_path / "data").images[0].captions == tmp_path / f"data/text_c10/{STEMS[0]}.txt"
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"layout": "birds"}, "datasets.mine.layout: found 'birds'; allowed: 'coco', 'cub', 'oxford'"),
+        ({"layout": "coco", "year": 2015}, "datasets.mine.year: found 2015; allowed for layout coco: null, 2014, 2017"),
+        ({"layout": "cub", "year": 2014}, "datasets.mine.year: found 2014; allowed for layout cub: null"),
+        ({"layout": "oxford", "boxes": True}, "datasets.mine.boxes: found true; layout oxford has no boxes"),
+    ],
+)
+def test_an_entry_must_fit_its_layout(entry: dict[str, object], message: str) -> None:
+    with pytest.raises(ReproError, match=f"params.yaml: {message}"):
+        check_params({"datasets": {"mine": entry}}, "params.yaml")
 
 
 def test_manifest_hashes_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,25 +268,25 @@ def test_manifest_hashes_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     real = manifest._hash
     monkeypatch.setattr(manifest, "_hash", counted)
-    first = manifest_digest("cub", tmp_path, None, tmp_path / "c" / "cache.json")
+    first = digest_of(tmp_path / "CUB_200_2011", tmp_path / "c" / "cache.json")
     assert hashed.total() == 18
-    assert manifest_digest("cub", tmp_path, None, tmp_path / "c" / "cache.json") == first
+    assert digest_of(tmp_path / "CUB_200_2011", tmp_path / "c" / "cache.json") == first
     assert hashed.total() == 18
     lists = tmp_path / "CUB_200_2011/t2i_class_split/testclasses.txt"
     lists.write_text(lists.read_text().lower())
-    assert manifest_digest("cub", tmp_path, None, tmp_path / "c" / "cache.json") != first
+    assert digest_of(tmp_path / "CUB_200_2011", tmp_path / "c" / "cache.json") != first
     assert hashed == Counter({name: 1 for name in hashed} | {"testclasses.txt": 2})
 
 
 def test_a_file_changed_within_its_timestamp_is_not_trusted(tmp_path: Path) -> None:
     """Same size, same time, other content: only possible while the file is young, so young files are not cached."""
     base = write_cub(tmp_path)
-    first, _ = manifest_digest("cub", tmp_path, None, tmp_path / "cache.json")
+    first, _ = digest_of(tmp_path / "CUB_200_2011", tmp_path / "cache.json")
     text = caption_file(base, 0)
     state = text.stat()
     text.write_text(text.read_text().replace("one", "two"))
     os.utime(text, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert manifest_digest("cub", tmp_path, None, tmp_path / "cache.json")[0] != first
+    assert digest_of(tmp_path / "CUB_200_2011", tmp_path / "cache.json")[0] != first
 
 
 def test_planning_needs_no_heavy_library() -> None:
@@ -266,7 +304,6 @@ def test_real_cub(shared: Path) -> None:
     assert not classes["train"] & classes["test"]
     assert Counter(image.split for image in index.images) == {"train": 23 * 26, "test": 9 * 26}
     assert index.class_names[1] == "001.Black_footed_Albatross"
-    assert not index.standin
 
 
 def test_real_oxford_and_coco(shared: Path) -> None:

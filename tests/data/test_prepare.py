@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 from raw_data import COLOURS, STEMS, caption_file, picture, prepared, replace_line, write_cub
 
+from t2i_repro.data.layout import layouts
+from t2i_repro.data.manifest import manifest_digest
 from t2i_repro.data.pictures import crop_to_box, decode_image, resize_shorter, short_side
-from t2i_repro.data.prepare import PixelWriter, _in_order
+from t2i_repro.data.prepare import _in_order
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 
@@ -223,10 +225,8 @@ def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
 
 
 def test_raw_files_that_changed_since_the_plan_are_refused(tmp_path: Path) -> None:
-    from t2i_repro.data.manifest import manifest_digest
-
     base = write_cub(tmp_path)
-    manifest, _ = manifest_digest("cub", tmp_path, None, tmp_path / "cache.json")
+    manifest, _ = manifest_digest(layouts()["cub"], base, None, tmp_path / "cache.json")
     prepared(tmp_path, tmp_path / "same", manifest=manifest)
     caption_file(base, 3).write_text("another caption\n")
     with pytest.raises(ReproError, match="raw files changed since the plan"):
@@ -249,15 +249,6 @@ def test_incomplete_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out" / "tokens.npy").unlink()
     with pytest.raises(ReproError, match=r"not a complete prepared dataset .*tokens\.npy"):
         Prepared(tmp_path / "out")
-
-
-def test_pixel_files_are_plain_npy_of_any_length(tmp_path: Path) -> None:
-    with PixelWriter(tmp_path / "p.npy") as writer:
-        for _ in range(123):
-            writer.append(np.arange(1000, dtype=np.uint32).astype(np.uint8))
-    found = np.load(tmp_path / "p.npy", mmap_mode="r")
-    assert found.shape == (123_000,)
-    assert found[-1] == 999 % 256
 
 
 def test_work_ahead_is_bounded_and_in_order() -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import Build
 from t2i_repro.data import prepare
+from t2i_repro.data.layout import layouts
 from t2i_repro.data.prepared import Prepared
 
 CLASSES = ("001.Red_Bird", "002.Blue_Bird", "003.Green_Bird")
@@ -54,8 +55,9 @@ def replace_line(path: Path, number: int, line: str) -> None:
 
 
 def node(root: Path, layout: str = "cub", **changes: Any) -> Node:
+    """The node that prepares a dataset below ``root``."""
     spec = {"layout": layout, "year": None, "image_size": 16, "captions_per_image": 2, "boxes": True, "manifest": None}
-    return Node("prepare", layout, "test", {**spec, **changes}, locations={"raw_root": str(root)})
+    return Node("prepare", layout, "test", {**spec, **changes}, locations={"raw_root": str(root / layouts()[layout].folder)})
 
 
 def prepared(root: Path, out: Path, layout: str = "cub", **changes: Any) -> tuple[Prepared, dict[str, Any]]:

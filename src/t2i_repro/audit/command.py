@@ -11,11 +11,11 @@ from typing import Any, TextIO
 
 from t2i_repro.audit.audit import Audit, audit
 from t2i_repro.audit.contradictions import Compared
-from t2i_repro.core.settings import add_settings
-from t2i_repro.errors import ReproError
-from t2i_repro.registry.papers import load_registry
-from t2i_repro.planning.built import built_tables
+from t2i_repro.core.config import add_settings
 from t2i_repro.core.text import csv_text, visible
+from t2i_repro.errors import ReproError
+from t2i_repro.planning.built import built_tables
+from t2i_repro.registry.papers import load_registry
 
 HEADER = ("kind", "paper", "id", "where", "says", "check", "printed", "rebuilt", "why", "rebuilt_why", "spread")
 

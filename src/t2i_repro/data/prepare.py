@@ -1,17 +1,14 @@
 """Verb `prepare`: raw files of any layout into one memory-mapped form (see `prepared.py` for the files)."""
 
-import errno
 import hashlib
-import io
 import json
-import os
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +16,14 @@ from tqdm import tqdm
 
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.digest import file_sha256
-from t2i_repro.core.record import Build, atomic_write, write_json
+from t2i_repro.core.npy import npy_writer
+from t2i_repro.core.record import Build, atomic_write, usable_cpus, write_json
 from t2i_repro.data.captions import Vocabulary, decode, file_lines, usable
-from t2i_repro.data.layouts import RawImage, data_root, raw_files, read_index
+from t2i_repro.data.layout import Layout, RawImage, is_standin, layout_of, raw_files, read_index
 from t2i_repro.data.manifest import combine
 from t2i_repro.data.pictures import crop_to_box, decode_image, resize_shorter, short_side
 from t2i_repro.data.prepared import FORMAT, SPLITS
-from t2i_repro.errors import ReproError, StorageFull
+from t2i_repro.errors import ReproError
 
 _MAX_THREADS = 8  # decoding JPEGs and resizing release the interpreter lock
 
@@ -52,9 +50,10 @@ def run(node: Node, out: Path, build: Build) -> None:
     are no longer those the plan has seen.
     """
     spec = node.spec
-    layout, year = spec["layout"], spec.get("year")
-    root = data_root(layout, build.input("raw") if "raw" in node.inputs else Path(node.locations["raw_root"]))
-    index = read_index(layout, root, year)
+    layout, year = layout_of(spec["layout"]), spec.get("year")
+    drawn = "raw" in node.inputs
+    base = build.input("raw") / layout.folder if drawn else Path(node.locations["raw_root"])
+    index = read_index(layout, base, year)
     side = short_side(spec["image_size"])
     handled = Counter(index.handled)
     hashes: dict[Path, str] = {}
@@ -65,12 +64,12 @@ def run(node: Node, out: Path, build: Build) -> None:
     def ready(image: RawImage) -> _Ready:
         return _read(image, side, spec["captions_per_image"], spec.get("boxes", True))
 
-    with PixelWriter(out / "pixels.npy") as writer:
-        progress = tqdm(index.images, f"preparing {layout}", disable=None, unit="image")
+    with npy_writer(out / "pixels.npy", None, np.uint8) as writer:
+        progress = tqdm(index.images, f"preparing {layout.name}", disable=None, unit="image")
         for item in _in_order(ready, progress):
-            offsets.append(writer.count)
+            offsets.append(writer.written)
             shapes.extend(item.pixels.shape[:2])
-            writer.append(item.pixels)
+            writer.write(item.pixels.reshape(-1))
             for caption, words in zip(item.texts, item.tokens, strict=True):
                 tokens.extend(vocabulary.numbers(words))
                 token_start.append(len(tokens))
@@ -80,12 +79,11 @@ def run(node: Node, out: Path, build: Build) -> None:
             handled.update(item.handled)
             hashes.update(item.hashes)
     manifest = spec.get("manifest")
-    if manifest and "raw" not in node.inputs:
-        _check_manifest(manifest, layout, root, year, hashes)
+    if manifest and not drawn:
+        _check_manifest(manifest, layout, base, year, hashes)
 
     split = np.array([SPLITS.index(image.split) for image in index.images], dtype=np.uint8)
-    number = enumerate(index.images)
-    class_ids = [place if image.class_id is None else image.class_id for place, image in number]
+    class_ids = [i if image.class_id is None else image.class_id for i, image in enumerate(index.images)]
     arrays: dict[str, npt.NDArray[Any]] = {
         "offsets": np.array(offsets, dtype=np.int64),
         "shapes": np.array(shapes, dtype=np.int32).reshape(-1, 2),
@@ -101,10 +99,10 @@ def run(node: Node, out: Path, build: Build) -> None:
         with atomic_write(out / f"{name}.npy") as file:
             np.save(file, values)
     write_json(out / "vocabulary.json", vocabulary.words)
-    standin = index.standin or ("raw" in node.inputs and node.inputs["raw"].kind == "standin")
+    standin = drawn or is_standin(base)
     content: dict[str, Any] = {
         "format": FORMAT,
-        "layout": layout,
+        "layout": layout.name,
         "image_size": spec["image_size"],
         "short_side": side,
         "raw_is_standin": standin,
@@ -116,10 +114,10 @@ def run(node: Node, out: Path, build: Build) -> None:
     build.facts.update(
         {
             "standin": standin,
-            "images": {name: int((split == place).sum()) for place, name in enumerate(SPLITS)},
+            "images": {name: int((split == number).sum()) for number, name in enumerate(SPLITS)},
             "classes": {
-                name: len(set(class_ids[i] for i in np.flatnonzero(split == place))) if index.class_names else None
-                for place, name in enumerate(SPLITS)
+                name: len(set(class_ids[i] for i in np.flatnonzero(split == number))) if layout.has_classes else None
+                for number, name in enumerate(SPLITS)
             },
             "captions": len(token_start) - 1,
             "words": len(tokens),
@@ -129,54 +127,9 @@ def run(node: Node, out: Path, build: Build) -> None:
     )
 
 
-class PixelWriter:
-    """A flat uint8 ``.npy`` file written piece by piece; it appears under its name only when it is whole."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.count = path, 0
-        self._partial = path.with_name(f"{path.name}.partial")
-        self._file: IO[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self._file = self._partial.open("wb")
-        self._file.write(_npy_header(0))
-        return self
-
-    def append(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Add an array's values in C order. Raises StorageFull when the disk is full."""
-        assert self._file is not None
-        try:
-            self._file.write(np.ascontiguousarray(pixels).data)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull(f"{self._partial}: disk full after {self.count / 1e9:.1f} GB of pixels") from error
-            raise
-        self.count += pixels.size
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        assert self._file is not None
-        if kind is None:
-            self._file.seek(0)
-            self._file.write(_npy_header(self.count))
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        self._file.close()
-        if kind is None:
-            os.replace(self._partial, self.path)
-        else:
-            self._partial.unlink(missing_ok=True)
-
-
-def _npy_header(count: int) -> bytes:
-    """Header for ``count`` values; numpy reserves room for the digits, so its length does not depend on the count."""
-    buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": (count,)})
-    return buffer.getvalue()
-
-
 def _in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """``map`` over a few threads that keeps the order and never holds more than a few results."""
-    threads = min(_MAX_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    threads = min(_MAX_THREADS, usable_cpus())
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -224,12 +177,12 @@ def _read_file(path: Path, hashes: dict[Path, str]) -> bytes:
     return raw
 
 
-def _check_manifest(manifest: str, layout: str, root: Path, year: int | None, read: dict[Path, str]) -> None:
-    """Compare what was read (and the indices, read again) with the manifest of the plan."""
-    files = raw_files(layout, root, year)
-    found = combine((file, read.get(root / file) or file_sha256(root / file)) for file in files)
+def _check_manifest(manifest: str, layout: Layout, base: Path, year: int | None, read: dict[Path, str]) -> None:
+    """Compare what was read (and the index files, read again) with the manifest of the plan."""
+    files = raw_files(layout, base, year)
+    found = combine((name, read.get(Path(path)) or file_sha256(Path(path))) for name, path in files.items())
     if found != manifest:
         raise ReproError(
-            f"{root}: raw files changed since the plan (manifest {found[:10]}, planned {manifest[:10]}). "
+            f"{base}: raw files changed since the plan (manifest {found[:10]}, planned {manifest[:10]}). "
             f"Run `snakemake` again: it plans anew and prepares the data under its new name."
         )

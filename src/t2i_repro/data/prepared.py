@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2i_repro.data.captions import tokenise
+from t2i_repro.data.layout import layout_of
 from t2i_repro.errors import ReproError
 
 FORMAT = 1
@@ -67,6 +68,11 @@ class Prepared:
         self.splits: dict[str, npt.NDArray[np.int64]] = {
             name: np.flatnonzero(split == number).astype(np.int64) for number, name in enumerate(SPLITS)
         }
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether class numbers mean anything; without classes, each image has a number of its own."""
+        return layout_of(self.layout).has_classes
 
     def __len__(self) -> int:
         return len(self.image_ids)

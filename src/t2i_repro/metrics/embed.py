@@ -95,7 +95,7 @@ def embed_captions(node: Node, out: Path, build: Build, network: Network) -> dic
         "data_is_standin": data.raw_is_standin,
         "n": len(captions),
         "dimensions": dimensions,
-        "has_classes": data.layout != "coco",
+        "has_classes": data.has_classes,
         "seen": told.hexdigest(),
     }
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from t2i_repro.core.artefact import Node
-from t2i_repro.core.settings import add_settings, parse_settings
+from t2i_repro.core.config import add_settings, parse_settings
 from t2i_repro.planning.plan import Planner, write_specs
 
 

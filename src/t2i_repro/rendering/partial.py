@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from t2i_repro.core.artefact import Input, Node
+from t2i_repro.core.config import add_settings, parse_settings
 from t2i_repro.core.record import AlreadyBuilt, building, read_record, write_json
-from t2i_repro.core.settings import add_settings, parse_settings
 from t2i_repro.errors import ReproError
 from t2i_repro.planning.plan import Planner
 from t2i_repro.rendering import render, report

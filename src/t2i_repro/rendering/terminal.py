@@ -6,12 +6,12 @@ import textwrap
 from pathlib import Path
 from typing import Any, TextIO
 
-from t2i_repro.core.settings import add_settings
+from t2i_repro.core.config import add_settings
+from t2i_repro.core.text import visible
 from t2i_repro.errors import ReproError
+from t2i_repro.planning.built import built_tables
 from t2i_repro.registry.papers import load_papers
 from t2i_repro.registry.printed import label_with_unit, read_cell
-from t2i_repro.planning.built import built_tables
-from t2i_repro.core.text import visible
 
 WIDTH = 110
 

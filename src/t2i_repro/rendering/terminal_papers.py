@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from t2i_repro.core.artefact import Node
-from t2i_repro.core.settings import add_settings, parse_settings
+from t2i_repro.core.config import add_settings, parse_settings
+from t2i_repro.core.text import visible
 from t2i_repro.errors import ReproError
+from t2i_repro.planning.built import read_built
 from t2i_repro.planning.params import read_params
 from t2i_repro.planning.plan import Planner
 from t2i_repro.registry.papers import load_papers, measured_in
-from t2i_repro.planning.built import read_built
-from t2i_repro.core.text import visible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
