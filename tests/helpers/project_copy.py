@@ -27,8 +27,7 @@ from dataclasses import replace
 from t2i_repro import cli
 from t2i_repro.core.artefact import KINDS
 for name, kind in KINDS.items():
-    if name != "store":
-        KINDS[name] = replace(kind, module="t2i_repro.fake_flow")
+    KINDS[name] = replace(kind, module="t2i_repro.fake_flow")
 sys.exit(cli.main())
 """
 
@@ -49,8 +48,9 @@ class Copy:
         return done
 
     def environment(self, **environment: str) -> dict[str, str]:
-        """Environment variables, with nothing of this machine's DVC settings."""
+        """Environment variables, with nothing of this machine's DVC settings, and commands that run the copy's code."""
         own = {"PATH": self.path(), "HOME": str(self.home), "DVC_SITE_CACHE_DIR": str(self.home / "dvc")}
+        own["PYTHONPATH"] = str(self.folder / "src")
         return {**os.environ, **own, "DVC_NO_ANALYTICS": "1", **environment}
 
     def path(self, *folders: Path) -> str:
