@@ -15,7 +15,7 @@ from pathlib import Path
 from project_copy import Copy
 
 BLOCK = re.compile(
-    r"^(?:[^\n]*\s)?`(?P<file>[\w./-]+)`(?:, under `(?P<section>[\w.]+)`)?:\n\n```\w*\n(?P<text>.*?)^```$", re.M | re.S
+    r"^(?:[^\n]*?\s)?`(?P<file>[\w./-]+)`(?:, under `(?P<section>[\w.]+)`)?:\n\n```\w*\n(?P<text>.*?)^```$", re.M | re.S
 )
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)
 
