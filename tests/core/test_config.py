@@ -1,0 +1,61 @@
+"""params.yaml: overrides, scales and values by dataset."""
+
+from pathlib import Path
+
+import pytest
+
+from t2i_repro.core.config import for_dataset, load_params, merged, parse_settings, resolve_scale, typed
+from t2i_repro.errors import ReproError
+
+
+def test_a_scale_overrides_key_by_key_but_replaces_networks(project: Path) -> None:
+    smoke = resolve_scale(load_params(project))
+    assert smoke["damsm"]["image_size"] == 64
+    assert smoke["damsm"]["gamma3"] == 10.0
+    assert smoke["networks"]["inception-tf"] == {"source": "classifier", "split": "test", "trunk": "standin"}
+    paper = resolve_scale(load_params(project, {"scale": "paper"}))
+    assert paper["damsm"]["image_size"] == 299
+    assert paper["networks"]["inception-tf"]["source"] == "asset"
+
+
+def test_merged_overrides_key_by_key_and_shares_nothing() -> None:
+    assert merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
+    assert merged({"a": [1, 2]}, {"a": [3]}) == {"a": [3]}
+    base: dict[str, object] = {"a": [1], "b": {"c": [2]}}
+    merged(base, {"b": {"d": 0}})["b"]["c"].append(3)
+    assert base == {"a": [1], "b": {"c": [2]}}
+
+
+def test_any_section_of_a_scale_overrides_the_section_of_its_name() -> None:
+    """A new text encoder brings a section of its own."""
+    scale = {"label": "tiny", "datasets": ["cub"], "shrink": 2, "train": {"epochs": 1}, "my_encoder": {"dim": 8}}
+    params = {"scale": "tiny", "scales": {"tiny": scale}, "my_encoder": {"dim": 64, "lr": 0.1}, "datasets": {"cub": {}}}
+    resolved = resolve_scale(params)
+    assert resolved["my_encoder"] == {"dim": 8, "lr": 0.1}
+    assert resolved["datasets"] == {"cub": {}}
+    assert resolved["scale_datasets"] == ["cub"]
+    assert resolved["over_systems"] == {"system": {}, "train": {"epochs": 1}, "shrink": 2}
+
+
+def test_a_value_by_dataset_has_an_entry_a_default_or_an_error() -> None:
+    assert for_dataset(5, "cub", "damsm.words") == 5
+    assert for_dataset({"default": 18, "coco": 15}, "coco", "damsm.words") == 15
+    assert for_dataset({"default": 18, "coco": 15}, "birds", "damsm.words") == 18
+    with pytest.raises(ReproError, match=r"damsm\.words has no entry for dataset 'birds', only for cub; add `birds: "):
+        for_dataset({"cub": 18}, "birds", "damsm.words")
+
+
+def test_settings_are_pairs_of_yaml() -> None:
+    found = parse_settings(["scale=paper", "papers=[hdgan]", "sample={images: 60}"])
+    assert found == {"scale": "paper", "papers": ["hdgan"], "sample": {"images": 60}}
+    for wrong in ("scale", "=paper"):
+        with pytest.raises(ReproError, match=f"--set: found '{wrong}'; expected KEY=VALUE"):
+            parse_settings([wrong])
+    with pytest.raises(ReproError, match=r"--set papers=.*cannot be read as YAML"):
+        parse_settings(["papers=[hdgan"])
+
+
+def test_nested_text_of_an_override_is_yaml() -> None:
+    """Snakemake parses only the outermost value of --config."""
+    assert typed({"images": "60", "split": "test"}, {"images": 5, "split": "test"}) == {"images": 60, "split": "test"}
+    assert typed({"label": "1.0"}, {"label": "1.0"}) == {"label": "1.0"}
