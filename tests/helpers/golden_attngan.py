@@ -70,7 +70,7 @@ class Golden:
 
     def generator(self, mask: str) -> MultiStageGenerator:
         sizes = {"width": 4, "noise": 10, "condition": 8, "residual": 1, "compat": {"attention_mask": mask}}
-        network = build_generator({**systems()["attngan"], **sizes}, text=TEXT)
+        network = build_generator({**systems()["attngan"], **sizes}, text_dim=TEXT)
         assert isinstance(network, MultiStageGenerator)
         state = {generator_name(name): value for name, value in self.weights["netG"].items()}
         for name, value in state.items():
@@ -81,7 +81,7 @@ class Golden:
 
     def discriminators(self) -> list[StageDiscriminator]:
         spec = {"width": 4, "normalisation": "batch"}
-        networks = build_discriminator({**systems()["attngan"], "discriminator": spec}, text=TEXT)
+        networks = build_discriminator({**systems()["attngan"], "discriminator": spec}, text_dim=TEXT)
         for size, network in zip(SIZES, networks, strict=True):
             official = self.weights[f"netD{size}"]
             network.load_state_dict({discriminator_name(name, size): value for name, value in official.items()})

@@ -10,8 +10,7 @@ import torch
 from golden_ssagan import recipe
 from torch import Tensor, nn
 
-from t2i_repro.models.nested import NestedGenerator
-from t2i_repro.models.nested_discriminators import NestedDiscriminators
+from t2i_repro.models.nested import NestedDiscriminators, NestedGenerator
 
 SIZES = (64, 128, 256)
 MAPS = (4, 8, 16, 32, 64, 128, 256)

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from t2i_repro.models.discriminators import OneWayDiscriminator
-from t2i_repro.models.one_stage import OneStageGenerator
+from t2i_repro.models.one_stage import OneStageGenerator, OneWayDiscriminator
 
 BLOCKS = 7
 

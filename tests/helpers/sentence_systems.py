@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from t2i_repro.models.build import build_discriminator, build_generator
-from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator
-from t2i_repro.models.nested_discriminators import NestedDiscriminators
+from t2i_repro.models.nested import ExtendedGenerator, NestedDiscriminators, NestedGenerator
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import DATASETS, resolve_systems, system_on
 from t2i_repro.training.matching_aware_step import MatchingAwareObjective, matching_aware_step
@@ -70,7 +69,7 @@ def step(name: str, generator: nn.Module, discriminator: nn.Module) -> dict[str,
     """One iteration as the system's switches say."""
     chosen = SYSTEMS[name]
     real, wrong, text = batch(cast(int, generator.image_size))
-    noise = torch.randn(len(text), cast(int, generator.noise), dtype=torch.float64)
+    noise = torch.randn(len(text), cast(int, generator.noise_dim), dtype=torch.float64)
     both = optimisers(generator, discriminator)
     if chosen["kind"] == "nested":
         switches = chosen["switches"]

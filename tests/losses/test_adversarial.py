@@ -11,7 +11,7 @@ from t2i_repro.losses.adversarial import (
     hinge_generator,
     matching_aware_gradient_penalty,
 )
-from t2i_repro.models.discriminators import OneWayDiscriminator
+from t2i_repro.models.one_stage import OneWayDiscriminator
 
 DOUBLE = torch.float64
 
@@ -91,7 +91,7 @@ def test_printed_norm_is_the_larger() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_penalty_of_a_flat_discriminator_is_zero_with_finite_gradients(form: Form) -> None:
-    discriminator = OneWayDiscriminator(2, 16, text=4).double()
+    discriminator = OneWayDiscriminator(2, 16, text_dim=4).double()
     nn.init.zeros_(discriminator.joint[-1].weight)
     images, sentence = torch.randn(2, 3, 16, 16, dtype=DOUBLE), torch.randn(2, 4, dtype=DOUBLE)
     penalty = matching_aware_gradient_penalty(discriminator, images, sentence, form=form)

@@ -7,17 +7,18 @@ from torch import Tensor, nn
 from t2i_repro.errors import ReproError
 from t2i_repro.models.fusion import (
     AdaptiveGate,
+    AttentionModulation,
     Concatenation,
     DynamicMemory,
+    ModulatedBlock,
     NoFusion,
+    SpatialMemories,
+    SpatialMemory,
     StageText,
     WordAttention,
     attend,
 )
-from t2i_repro.models.initial import ConditioningAugmentation, NGramStage, SentenceStage
-from t2i_repro.models.modulation import AttentionModulation, ModulatedBlock
-from t2i_repro.models.multi_stage import RefinementStage
-from t2i_repro.models.spatial_memory import SpatialMemories, SpatialMemory
+from t2i_repro.models.multi_stage import ConditioningAugmentation, NGramStage, RefinementStage, SentenceStage
 
 B, C, D, T, S = 3, 4, 5, 6, 4
 
@@ -241,7 +242,7 @@ def test_conditioning_augmentation() -> None:
 
 
 def test_the_sentence_stage_starts_from_code_then_noise() -> None:
-    stage = SentenceStage(2, noise=3, condition=4, base_size=2, doublings=2)
+    stage = SentenceStage(2, noise_dim=3, cond_dim=4, base_size=2, doublings=2)
     seen: list[Tensor] = []
     stage.fc.register_forward_hook(lambda _module, inputs, _out: seen.append(inputs[0]))
     noise, code = torch.randn(B, 3), torch.randn(B, 4)

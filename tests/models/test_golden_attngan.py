@@ -8,9 +8,9 @@ import torch
 from golden_attngan import SIZES, Golden, discriminator_name, generator_name, load
 from torch import Tensor, nn
 
-from t2i_repro.models.multi_stage import MultiStageGenerator, Painted
-from t2i_repro.training.average import Average
+from t2i_repro.models.multi_stage import MultiStageGenerator, MultiStageOutput
 from t2i_repro.training.multi_stage_step import Recipe, generator_step, multi_stage_step, stage_discriminator_step
+from t2i_repro.training.trainable import Average
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def close(value: Tensor, expected: Tensor, tolerance: float = 2e-4) -> None:
     torch.testing.assert_close(value.detach()[: len(expected)], expected, rtol=tolerance, atol=tolerance)
 
 
-def paint(golden: Golden, generator: MultiStageGenerator) -> Painted:
+def paint(golden: Golden, generator: MultiStageGenerator) -> MultiStageOutput:
     with torch.no_grad():
         text = golden.text
-        return generator.paint(golden.noise, text.sentence, text.words, text.padding)
+        return generator.stages(golden.noise, text.sentence, text.words, text.padding)
 
 
 def test_generator_in_training_mode(golden: Golden) -> None:
@@ -76,8 +76,8 @@ def test_discriminators(golden: Golden, mode: str, which: str) -> None:
         images = golden.real[stage] if which == "real" else golden.output(f"eval.img{size}")
         with torch.no_grad():
             features = network.features(images)
-            pair = torch.sigmoid(network.judge_pair(features, golden.text.sentence))
-            alone = torch.sigmoid(network.judge_image(features))
+            pair = torch.sigmoid(network.pair_logits(features, golden.text.sentence))
+            alone = torch.sigmoid(network.image_logits(features))
         prefix = f"D{size}.{mode}.{which}"
         close(features, golden.output(f"{prefix}.feat"))
         close(pair, golden.output(f"{prefix}.cond_prob"))
@@ -107,7 +107,7 @@ def test_one_step(golden: Golden) -> None:
     average = Average(generator, 0.999)
     recipe = Recipe(matching=((0.0, 0.0),) * 3)
     text = golden.text
-    painted = generator.paint(golden.noise, text.sentence, text.words, text.padding)
+    painted = generator.stages(golden.noise, text.sentence, text.words, text.padding)
     for stage, (network, size) in enumerate(zip(discriminators, SIZES, strict=True)):
         loss = stage_discriminator_step(
             network,

@@ -93,8 +93,8 @@ def test_discriminator_losses_and_gradients(golden: Golden) -> None:
     assert len(outputs) == 7
     for name, value in outputs.items():
         check_signature(value, golden.numbers["sig"][name])
-    real = discriminator.judge(features, golden.sentence)
-    mismatched = discriminator.judge(features[:-1], golden.sentence[1:])
+    real = discriminator.logits(features, golden.sentence)
+    mismatched = discriminator.logits(features[:-1], golden.sentence[1:])
     judged = discriminator(fake, golden.sentence)
 
     close(features, golden.arrays["D_feat_real"])

@@ -92,7 +92,7 @@ def unmoved(system: dict[str, Any], names: set[str]) -> set[str]:
 def test_shapes_and_range(name: str) -> None:
     players = Players.of(name)
     generator, text = players.generator, captions()
-    painted = generator.paint(draw(generator), text.sentence, text.words, text.padding)
+    painted = generator.stages(draw(generator), text.sentence, text.words, text.padding)
     stages = len(players.system["stages"])
     assert generator.sizes == [8 << stage for stage in range(stages)]
     for images, features, size in zip(painted.images, painted.features, generator.sizes, strict=True):
@@ -153,7 +153,7 @@ def test_with_the_released_mask_it_does() -> None:
 def test_the_generator_step_leaves_the_discriminators_alone() -> None:
     players, text = Players.of("icsd-gan"), captions()
     before = [snapshot(d) for d in players.discriminators]
-    painted = players.generator.paint(draw(players.generator), text.sentence, text.words, text.padding)
+    painted = players.generator.stages(draw(players.generator), text.sentence, text.words, text.padding)
     generator_step(
         players.discriminators,
         torch.optim.SGD(players.generator.parameters(), 0.1),
@@ -178,15 +178,15 @@ def test_noise_is_z_then_that_of_conditioning() -> None:
     """Where the last ``condition`` values are zero the code is its mean."""
     generator, text = Players.of("attngan").generator.eval(), captions()
     noise = draw(generator)
-    noise[:, generator.z :] = 0.0
-    painted = generator.paint(noise, text.sentence, text.words, text.padding)
+    noise[:, generator.z_dim :] = 0.0
+    painted = generator.stages(noise, text.sentence, text.words, text.padding)
     assert torch.equal(painted.condition.code, painted.condition.mu)
 
 
 def test_refusals_name_the_field() -> None:
     with pytest.raises(ReproError, match="image_size 50: 3 stages, so it must be divisible by 4"):
         stage_sizes(50, 3)
-    with pytest.raises(ReproError, match="image_size: a stage of 24 px is not 4 px times a power of two"):
+    with pytest.raises(ReproError, match="image_size of the first stage: found 24, expected 4 times a power of two"):
         build_generator(tiny("attngan"), 96, 4, TEXT)
     for changes, message in [
         ({"switches": {"gate": "soft"}}, r"switches\.gate: found 'soft', expected one of 'code', 'printed'"),

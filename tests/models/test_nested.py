@@ -6,17 +6,21 @@ from sentence_systems import awaken
 from torch import Tensor
 
 from t2i_repro.errors import ReproError
-from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator
-from t2i_repro.models.nested_discriminators import NestedDiscriminator, NestedDiscriminators, pyramid
-from t2i_repro.models.sentence import SentenceAugmentation, truncated
+from t2i_repro.models.layers import SentenceAugmentation, image_pyramid, truncated
+from t2i_repro.models.nested import (
+    ExtendedGenerator,
+    NestedDiscriminator,
+    NestedDiscriminators,
+    NestedGenerator,
+)
 
 TEXT = 6
-SMALL = {"text": TEXT, "latent": 5, "condition": 3}
+SMALL = {"text_dim": TEXT, "z_dim": 5, "cond_dim": 3}
 
 
 def small_discriminators(size: int = 64, **options: object) -> NestedDiscriminators:
     torch.manual_seed(0)
-    given = {"features": 8, "peak": 8, "text": TEXT, "condition": 3} | options
+    given = {"features": 8, "peak": 8, "text_dim": TEXT, "cond_dim": 3} | options
     network = NestedDiscriminators(size, **given).double()  # type: ignore[arg-type]
     awaken(network)
     return network
@@ -46,7 +50,7 @@ def test_image_scores_are_r_by_r(image_loss: str, patches: str, expected: list[i
 
 def test_each_patch_sees_its_own_part_of_a_256_px_image() -> None:
     """Five patches of 159 px every 32 px: the released discriminator overlaps them."""
-    network = NestedDiscriminator(256, 5, wide=True, features=4, peak=4, text=TEXT, condition=3).double().eval()
+    network = NestedDiscriminator(256, 5, wide=True, features=4, peak=4, text_dim=TEXT, cond_dim=3).double().eval()
     awaken(network)
     image = torch.randn(1, 3, 256, 256, dtype=torch.float64, requires_grad=True)
     scores = network(image, torch.zeros(1, TEXT, dtype=torch.float64)).image
@@ -147,7 +151,7 @@ def test_the_extension_ends_on_twice_the_size_and_knows_its_base() -> None:
 
 def test_pyramid_keeps_the_mean_and_the_largest() -> None:
     (image,) = images(64)
-    small, large = pyramid(image, [16, 64])
+    small, large = image_pyramid(image, [16, 64])
     assert large is image
     assert small.shape == (2, 3, 16, 16)
     inner = image[..., 8:-8, 8:-8].mean((2, 3))

@@ -9,8 +9,7 @@ from sentence_systems import SYSTEMS, TEXT, batch, networks, step, tiny
 from torch import nn
 
 from t2i_repro.models.build import build_discriminator, build_generator, count_parameters
-from t2i_repro.models.nested import ExtendedGenerator
-from t2i_repro.models.nested_discriminators import NestedDiscriminators
+from t2i_repro.models.nested import ExtendedGenerator, NestedDiscriminators
 from t2i_repro.models.stackgan import StageTwoGenerator
 
 D64, D128, D256 = 8_510_466, 8_582_722, 8_600_418
@@ -19,7 +18,7 @@ FROZEN = {"hdgan-512": "base.", "hdgan-512-printed": "base.", "stackgan": "stage
 
 
 def noise_of(generator: nn.Module, count: int) -> torch.Tensor:
-    return torch.randn(count, cast(int, generator.noise), dtype=torch.float64)
+    return torch.randn(count, cast(int, generator.noise_dim), dtype=torch.float64)
 
 
 def effective(name: str) -> bool:
@@ -111,8 +110,8 @@ def test_counts(name: str, generator: int, trained: int, discriminator: list[int
     whole = SYSTEMS[name]
     sizes = whole["train"]["image_size"], whole["train"]["base_size"]
     with torch.device("meta"):
-        built = build_generator(whole, *sizes, text=1024)
-        judge = build_discriminator(whole, sizes[0], text=1024)
+        built = build_generator(whole, *sizes, text_dim=1024)
+        judge = build_discriminator(whole, sizes[0], text_dim=1024)
     assert count_parameters(built) == generator
     assert count_parameters(built, trainable=True) == trained
     parts = list(judge.by_scale.values()) if isinstance(judge, NestedDiscriminators) else [judge]
@@ -136,4 +135,4 @@ def test_a_frozen_part_stays_in_eval_mode(name: str) -> None:
 
 def test_text_length_is_the_callers() -> None:
     shrunk, size, base = tiny("hdgan")
-    assert build_generator(shrunk, size, base, TEXT).text == TEXT
+    assert build_generator(shrunk, size, base, TEXT).text_dim == TEXT

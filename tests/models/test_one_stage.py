@@ -7,19 +7,24 @@ import torch
 from torch import Tensor, nn
 
 from t2i_repro.core.choices import FORMS, Form
-from t2i_repro.models.blocks import SemanticSpatialBlock, SemanticSpatialNorm
-from t2i_repro.models.discriminators import OneWayDiscriminator
-from t2i_repro.models.one_stage import OneStageGenerator, block_count, channel_multiples
+from t2i_repro.models.one_stage import (
+    OneStageGenerator,
+    OneWayDiscriminator,
+    SemanticSpatialBlock,
+    SemanticSpatialNorm,
+    block_count,
+    channel_multiples,
+)
 
 TEXT = 12
 SMALL = {
     "width": 2,
     "image_size": 64,
     "base_size": 1,
-    "text": TEXT,
+    "text_dim": TEXT,
     "hidden": 8,
     "mask_hidden": 6,
-    "noise": 5,
+    "noise_dim": 5,
 }
 
 
@@ -172,14 +177,14 @@ def test_a_fresh_generator_ignores_its_sentence(block: str) -> None:
     noise, sentence = inputs()
     assert torch.equal(network(noise, sentence), network(noise, -sentence))
     assert not torch.equal(network(noise, sentence), network(-noise, sentence))
-    discriminator = OneWayDiscriminator(2, 64, text=TEXT)
+    discriminator = OneWayDiscriminator(2, 64, text_dim=TEXT)
     assert all(block.gain.item() == 0 for block in discriminator.blocks)
 
 
 def test_mask_source_is_what_the_predictor_sees() -> None:
     seen = {}
     for form in FORMS:
-        block = SemanticSpatialBlock(4, 4, text=TEXT, hidden=8, grow=True, mask_hidden=6, mask_source=form).double()
+        block = SemanticSpatialBlock(4, 4, text_dim=TEXT, hidden=8, grow=True, mask_hidden=6, mask_source=form).double()
         assert block.predictor is not None
         block.predictor.register_forward_hook(lambda _m, given, out, form=form: seen.__setitem__(form, (given[0], out)))
         features = torch.randn(2, 4, 5, 5, dtype=torch.float64)
@@ -213,17 +218,17 @@ def test_upsampling_forms() -> None:
 
 
 def test_judging_is_per_pair() -> None:
-    network = OneWayDiscriminator(2, 32, text=TEXT).double()
+    network = OneWayDiscriminator(2, 32, text_dim=TEXT).double()
     awaken(network)
     generator = torch.Generator().manual_seed(5)
     images = torch.randn(3, 3, 32, 32, generator=generator, dtype=torch.float64)
     _, sentence = inputs()
     features = network.features(images)
     assert features.shape == (3, 16, 4, 4)
-    logits = network.judge(features, sentence)
+    logits = network.logits(features, sentence)
     assert logits.shape == (3,)
     torch.testing.assert_close(network(images, sentence), logits)
-    single = network.judge(features[1:2], sentence[1:2])
+    single = network.logits(features[1:2], sentence[1:2])
     torch.testing.assert_close(single, logits[1:2])
-    assert (network.judge(features, sentence.roll(1, 0)) - logits).abs().min() > 1e-6
-    assert network.judge(features[:1], sentence[:1]).shape == (1,)
+    assert (network.logits(features, sentence.roll(1, 0)) - logits).abs().min() > 1e-6
+    assert network.logits(features[:1], sentence[:1]).shape == (1,)

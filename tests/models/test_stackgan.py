@@ -8,8 +8,8 @@ from sentence_systems import SYSTEMS, TEXT, batch, networks, optimisers
 from torch import Tensor, nn
 
 from t2i_repro.errors import ReproError
+from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.gan_int_cls import DcganDiscriminator, DcganGenerator
-from t2i_repro.models.sentence_systems import DISCRIMINATORS, GENERATORS
 from t2i_repro.models.stackgan import StackDiscriminator, StageOneGenerator, StageTwoGenerator
 from t2i_repro.training.matching_aware_step import MatchingAwareObjective, matching_aware_step
 
@@ -26,14 +26,14 @@ def kinds(layers: nn.Sequential) -> str:
 
 
 def test_stage_one_judges_with_no_activation_after_its_last_two_strides() -> None:
-    assert kinds(StackDiscriminator(2, 64, 1, text=TEXT).trunk) == "C4 L C4 B L C4 B C4 B R"
+    assert kinds(StackDiscriminator(2, 64, 1, text_dim=TEXT).trunk) == "C4 L C4 B L C4 B C4 B R"
     wide = "C4 L" + " C4 B L" * 5 + " C1 B L C1 B R"
-    assert kinds(StackDiscriminator(2, 256, 2, text=TEXT).trunk) == wide
+    assert kinds(StackDiscriminator(2, 256, 2, text_dim=TEXT).trunk) == wide
 
 
 @pytest.mark.parametrize(("stage", "size"), [(1, 16), (1, 64), (2, 64), (2, 256)])
 def test_discriminator_widths_end_at_eight(stage: int, size: int) -> None:
-    network = StackDiscriminator(2, size, stage, text=TEXT, condition=3)
+    network = StackDiscriminator(2, size, stage, text_dim=TEXT, cond_dim=3)
     assert network(torch.zeros(2, 3, size, size), torch.zeros(2, TEXT)).shape == (2,)
     assert network.pair.joint[0].in_channels == 16 + 3
 
@@ -44,7 +44,7 @@ def test_stage_two_redraws_the_image_of_stage_one() -> None:
     generator.eval()
     _, _, text = batch(64)
     noise = generator.draw_noise(len(text)).double()
-    assert generator.noise == 5 + 3 + 3
+    assert generator.noise_dim == 5 + 3 + 3
     seen: list[Tensor] = []
     generator.encode.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
     drawn = generator.generate(noise, text)
@@ -59,7 +59,7 @@ def test_stage_two_redraws_the_image_of_stage_one() -> None:
 
 def test_epsilon_is_cut_off_at_two() -> None:
     torch.manual_seed(0)
-    network = StageOneGenerator(4, 16, 1, text=TEXT, latent=5, condition=3).eval()
+    network = StageOneGenerator(4, 16, 1, text_dim=TEXT, z_dim=5, cond_dim=3).eval()
     text = torch.randn(1, TEXT)
     seen: list[Tensor] = []
     network.augmentation.register_forward_pre_hook(lambda _module, given: seen.append(given[1]))
@@ -70,10 +70,10 @@ def test_epsilon_is_cut_off_at_two() -> None:
 
 
 def test_gan_int_cls_is_a_dcgan_on_a_projected_sentence() -> None:
-    network = DcganGenerator(4, 64, 4, text=TEXT, latent=5, condition=3)
+    network = DcganGenerator(4, 64, 4, text_dim=TEXT, z_dim=5, cond_dim=3)
     ups = [layer for layer in network.draw if isinstance(layer, nn.ConvTranspose2d)]
     assert [(up.in_channels, up.out_channels) for up in ups] == [(8, 32), (32, 16), (16, 8), (8, 4), (4, 3)]
-    judge = DcganDiscriminator(2, 64, text=TEXT, condition=3)
+    judge = DcganDiscriminator(2, 64, text_dim=TEXT, cond_dim=3)
     widths = [layer.out_channels for layer in judge.trunk if isinstance(layer, nn.Conv2d)]
     assert widths == [2, 4, 8, 16]
     assert kinds(judge.trunk) == "C4 L C4 B L C4 B L C4 B L"
@@ -151,14 +151,14 @@ def test_interpolated_sentences_reach_both_networks() -> None:
 
 def test_refusals_name_the_field() -> None:
     with pytest.raises(ReproError, match="image_size: found 128, expected 16 times base_size 4"):
-        StageOneGenerator(4, 128, 4, text=TEXT)
+        StageOneGenerator(4, 128, 4, text_dim=TEXT)
     with pytest.raises(ReproError, match="width: found 2, expected at least 4"):
-        StageOneGenerator(2, 64, 4, text=TEXT)
+        StageOneGenerator(2, 64, 4, text_dim=TEXT)
     with pytest.raises(ReproError, match="image_size: found 96"):
-        DcganDiscriminator(2, 96, text=TEXT)
+        DcganDiscriminator(2, 96, text_dim=TEXT)
     for build in (
-        lambda: GENERATORS["stackgan"]({"stage": 3, "width": 4}, 64, 4, TEXT),
-        lambda: DISCRIMINATORS["stackgan"]({"stage": 3, "width": 4}, 64, TEXT, False),
+        lambda: build_generator({"kind": "stackgan", "stage": 3, "width": 4}, 64, 4, TEXT),
+        lambda: build_discriminator({"kind": "stackgan", "stage": 3, "width": 4}, 64, TEXT),
     ):
         with pytest.raises(ReproError, match="stage: found 3, expected one of 1, 2"):
             build()

@@ -7,8 +7,7 @@ from torch import nn
 
 from t2i_repro.errors import ReproError
 from t2i_repro.models.build import build_discriminator
-from t2i_repro.models.spectral_norm import SpectralConv2d
-from t2i_repro.models.stage_discriminators import Layers, StageDiscriminator
+from t2i_repro.models.stage_discriminators import Layers, SpectralConv2d, StageDiscriminator
 
 
 def largest_singular_value(conv: SpectralConv2d) -> float:
@@ -90,7 +89,7 @@ def test_trunks_are_those_of_icsd_gan_table_2(size: int, expected: list[str]) ->
 
 
 def test_smaller_systems_keep_the_outline() -> None:
-    networks = build_discriminator(tiny("attngan"), image_size=64, text=8)
+    networks = build_discriminator(tiny("attngan"), image_size=64, text_dim=8)
     pairs = zip(networks.children(), (16, 32, 64), strict=True)
     shapes = [network.features(torch.randn(2, 3, size, size)).shape for network, size in pairs]
     assert shapes == [(2, 4, 4, 4)] * 3
@@ -99,13 +98,13 @@ def test_smaller_systems_keep_the_outline() -> None:
 
 def test_heads() -> None:
     torch.manual_seed(0)
-    networks = list(build_discriminator(tiny("gr-gan"), image_size=32, text=8).children())
+    networks = list(build_discriminator(tiny("gr-gan"), image_size=32, text_dim=8).children())
     assert [n.has_unconditional for n in networks] == [True, False, False]
-    assert [n.shown for n in networks] == [None, "sentence", "mean-word"]
-    network = build_discriminator(tiny("ms-gan"), image_size=32, text=8)[0]  # type: ignore[index]
+    assert [n.condition for n in networks] == [None, "sentence", "mean-word"]
+    network = build_discriminator(tiny("ms-gan"), image_size=32, text_dim=8)[0]  # type: ignore[index]
     features, sentence = network.features(torch.randn(4, 3, 8, 8)), torch.randn(4, 8)
-    assert network.judge_pair(features, sentence).shape == (4,)
-    assert network.judge_image(features).shape == (4,)
+    assert network.pair_logits(features, sentence).shape == (4,)
+    assert network.image_logits(features).shape == (4,)
     expected = torch.cosine_similarity(
         sentence @ network.similar_text.weight.t(), features.mean(dim=(2, 3)) @ network.similar_image.weight.t()
     )

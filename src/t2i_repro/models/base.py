@@ -1,7 +1,8 @@
-"""What every generator shares: the text it is conditioned on, its noise and its outputs."""
+"""What all generators share: the text that conditions them, their noise and their outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,19 +55,16 @@ class GeneratorOutput:
 
 
 class Generator(nn.Module):
-    """A generator of images from noise and text. Subclasses set ``noise_dim`` and ``text_dim`` and define ``outputs``.
+    """A generator of images from noise and text. Subclasses define ``outputs``.
 
-    ``noise_dim``: length of the noise vector, which holds all that is random in an image; ``text_dim``: D of ``Text``.
+    ``noise_dim``: length of the noise vector, which holds everything that is random in an image. Its first ``z_dim``
+    entries are z (default: all of them), the others epsilon of conditioning augmentation. ``text_dim``: D of ``Text``.
     """
 
-    noise_dim: int
-    text_dim: int
-
-    @property
-    def z_dim(self) -> int:
-        """Leading entries of the noise that are z; the rest is the epsilon of conditioning augmentation. Default: all
-        of them."""
-        return self.noise_dim
+    def __init__(self, noise_dim: int, text_dim: int, z_dim: int | None = None) -> None:
+        super().__init__()
+        self.noise_dim, self.text_dim = noise_dim, text_dim
+        self.z_dim = noise_dim if z_dim is None else z_dim
 
     def draw_noise(self, batch: int, device: torch.device | str | None = None) -> Tensor:
         """N(0, 1), [batch, noise_dim], from the default random stream of ``device``."""
@@ -75,3 +73,9 @@ class Generator(nn.Module):
     def outputs(self, noise: Tensor, text: Text) -> GeneratorOutput:
         """Every image and mask that the generator computes from noise [B, noise_dim] and text."""
         raise NotImplementedError
+
+
+def optional(system: Mapping[str, Any], **arguments: str) -> dict[str, Any]:
+    """Arguments from the keys of ``system`` that may be absent: ``optional(system, latent="z_dim")`` is {} without
+    ``latent``, so that the constructor's default counts."""
+    return {argument: system[key] for key, argument in arguments.items() if key in system}

@@ -1,23 +1,26 @@
 """GAN-INT-CLS (Reed et al., ICML 2016): DCGAN on a projected sentence. Our reading of the paper.
 
-Sec. 4.1: phi(t) is projected to 128 dimensions with LeakyReLU and joined to z; the discriminator projects it anew,
-tiles it beside its 4x4 map, then 1x1 convolution, BN, LeakyReLU and a 4x4 convolution. Widths (ngf 128, ndf 64) are
-those of the released defaults, from public knowledge; its residual branches are not in the paper and left out here.
+Sec. 4.1: phi(t) is projected to 128 dimensions with LeakyReLU and concatenated to z; the discriminator has a projection
+of its own, tiled and concatenated to its 4x4 map, then 1x1 convolution, BN, LeakyReLU and a 4x4 convolution. Widths
+(ngf 128, ndf 64) are those of the released defaults, from public knowledge; its residual branches are not in the paper
+and left out here.
 """
 
-import itertools
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from t2i_repro.models.blocks import LEAK
-from t2i_repro.models.sentence import HEAD_SIZE, PairHead, doublings, initialise
+from t2i_repro.models.base import Generator, GeneratorOutput, Text, optional
+from t2i_repro.models.layers import HEAD_SIZE, LEAK, PairHead, doublings, initialise_dcgan
 
 WIDEST = 8
 
 
-class DcganGenerator(nn.Module):
-    """``forward(noise [B, noise], text [B, text])`` -> images [B, 3, image_size, image_size] in [-1, 1].
+class DcganGenerator(Generator):
+    """``forward(noise [B, noise_dim], text [B, text_dim])`` -> images [B, 3, image_size, image_size] in [-1, 1].
 
     Transposed convolutions: one to base_size x base_size, then 4x4 of stride 2; widths 8, ..., 8, 4, 2, 1 times
     ``width``, then RGB.
@@ -29,42 +32,41 @@ class DcganGenerator(nn.Module):
         image_size: int = 64,
         base_size: int = 4,
         *,
-        text: int = 1024,
-        latent: int = 100,
-        condition: int = 128,
+        text_dim: int = 1024,
+        z_dim: int = 100,
+        cond_dim: int = 128,
     ) -> None:
-        super().__init__()
+        super().__init__(z_dim, text_dim)
         steps = doublings(image_size, base_size)
         widths = [width * min(WIDEST, 1 << (steps - 1 - step)) for step in range(steps)]
-        self.image_size, self.base_size, self.text, self.noise = image_size, base_size, text, latent
-        self.project = nn.Sequential(nn.Linear(text, condition), nn.LeakyReLU(LEAK))
+        self.image_size, self.base_size = image_size, base_size
+        self.project = nn.Sequential(nn.Linear(text_dim, cond_dim), nn.LeakyReLU(LEAK))
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent + condition, widths[0], base_size, bias=False),
+            nn.ConvTranspose2d(z_dim + cond_dim, widths[0], base_size, bias=False),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         ]
-        for before, after in itertools.pairwise(widths):
+        for before, after in pairwise(widths):
             up = nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)
             layers += [up, nn.BatchNorm2d(after), nn.ReLU()]
         self.draw = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1), nn.Tanh())
-        initialise(self)
+        initialise_dcgan(self)
 
     def forward(self, noise: Tensor, text: Tensor) -> Tensor:
         joined = torch.cat([noise, self.project(text)], dim=1)
         return self.draw(joined[:, :, None, None])
 
-    def draw_noise(self, count: int, device: torch.device | str | None = None) -> Tensor:
-        """z ~ N(0, 1), [count, noise], from the default random stream of ``device``."""
-        return torch.randn(count, self.noise, device=device)
+    def outputs(self, noise: Tensor, text: Text) -> GeneratorOutput:
+        return GeneratorOutput([self(noise, text.sentence)])
 
 
 class DcganDiscriminator(nn.Module):
-    """Image [B, 3, image_size, image_size] and sentence [B, text] -> logits [B].
+    """Image [B, 3, image_size, image_size] and sentence [B, text_dim] -> logits [B].
 
     4x4 convolutions of stride 2 down to 4x4, widths 1, 2, 4, 8, 8, ... times ``width``; the first without BN.
     """
 
-    def __init__(self, width: int = 64, image_size: int = 64, *, text: int = 1024, condition: int = 128) -> None:
+    def __init__(self, width: int = 64, image_size: int = 64, *, text_dim: int = 1024, cond_dim: int = 128) -> None:
         super().__init__()
         steps = doublings(image_size, HEAD_SIZE)
         widths = [width * min(WIDEST, 1 << step) for step in range(steps)]
@@ -75,8 +77,21 @@ class DcganDiscriminator(nn.Module):
                 layers.append(nn.BatchNorm2d(after))
             layers.append(nn.LeakyReLU(LEAK))
         self.trunk = nn.Sequential(*layers)
-        self.pair = PairHead(widths[-1], text, condition, widths[-1], bias=True)
-        initialise(self)
+        self.pair = PairHead(widths[-1], text_dim, cond_dim, widths[-1], bias=True)
+        initialise_dcgan(self)
 
     def forward(self, images: Tensor, text: Tensor) -> Tensor:
         return self.pair(self.trunk(images), text)
+
+
+def build_generator(system: Mapping[str, Any], image_size: int, base_size: int, text_dim: int) -> DcganGenerator:
+    """Keys: width, [latent, condition]."""
+    sizes = optional(system, latent="z_dim", condition="cond_dim")
+    return DcganGenerator(system["width"], image_size, base_size, text_dim=text_dim, **sizes)
+
+
+def build_discriminator(system: Mapping[str, Any], image_size: int, text_dim: int) -> DcganDiscriminator:
+    """Keys: width (the discriminator has half of it), [condition]."""
+    return DcganDiscriminator(
+        system["width"] // 2, image_size, text_dim=text_dim, **optional(system, condition="cond_dim")
+    )

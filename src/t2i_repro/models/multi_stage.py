@@ -28,68 +28,161 @@ sentence vector takes the words' place. The last stage paints ``image_size``, ea
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from t2i_repro.core.choices import FORMS, Form, check_choice
 from t2i_repro.errors import ReproError
+from t2i_repro.models.base import Generator, GeneratorOutput, Text
 from t2i_repro.models.fusion import (
     MASK_FORMS,
+    AdaptiveGate,
+    AttentionModulation,
     Concatenation,
     DynamicMemory,
     Fused,
     MaskForm,
     NoFusion,
+    SpatialMemories,
     StageText,
     WordAttention,
 )
-from t2i_repro.models.initial import Condition, ConditioningAugmentation, NGramStage, SentenceStage
-from t2i_repro.models.layers import ResidualBlock, initialise, to_rgb, up_block
-from t2i_repro.models.modulation import AttentionModulation
-from t2i_repro.models.spatial_memory import SpatialMemories
+from t2i_repro.models.layers import Glu, ResidualBlock, doublings, initialise_orthogonal, to_rgb, up_block
 
 INITIALS = ("sentence", "n-gram")
 FUSIONS = ("none", "concatenation", "attention", "dynamic-memory", "spatial-memory", "attention-modulation")
 ROLES = ("words", "sentence")
 
 
+class Condition(NamedTuple):
+    """Output of conditioning augmentation, each [B, cond_dim]: code = mu + eps * exp(logvar / 2)."""
+
+    code: Tensor
+    mu: Tensor
+    logvar: Tensor
+
+
+class ConditioningAugmentation(nn.Module):
+    """CA-Net: Linear, GLU, halves mu and log-variance (StackGAN's F^ca as AttnGAN codes it)."""
+
+    def __init__(self, text_dim: int, cond_dim: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(text_dim, 4 * cond_dim)
+
+    def forward(self, sentence: Tensor, noise: Tensor) -> Condition:
+        """sentence [B, text_dim]; noise [B, cond_dim], standard normal, in eval mode too."""
+        mu, logvar = F.glu(self.fc(sentence), dim=1).chunk(2, dim=1)
+        return Condition(mu + noise * (0.5 * logvar).exp(), mu, logvar)
+
+
+def up_blocks(width: int, doublings: int) -> nn.Sequential:
+    """Up-blocks from width * 2^doublings channels down to ``width``, doubling the map each time."""
+    channels = [width << level for level in range(doublings, -1, -1)]
+    return nn.Sequential(*(up_block(a, b) for a, b in pairwise(channels)))
+
+
+class SentenceStage(nn.Module):
+    """F_1 of AttnGAN: (c, z) -> Linear, BatchNorm, GLU -> [width * 2^doublings, base, base] -> up-blocks."""
+
+    def __init__(self, width: int, noise_dim: int, cond_dim: int, base_size: int, doublings: int) -> None:
+        super().__init__()
+        self.base_size = base_size
+        units = 2 * (width << doublings) * base_size * base_size
+        self.fc = nn.Sequential(nn.Linear(cond_dim + noise_dim, units, bias=False), nn.BatchNorm1d(units), Glu())
+        self.upsample = up_blocks(width, doublings)
+
+    def forward(self, noise: Tensor, code: Tensor, words: Tensor | None, padding: Tensor | None) -> Tensor:
+        """noise [B, noise_dim], code [B, cond_dim] -> [B, width, size, size]; words are not read."""
+        features = self.fc(torch.cat([code, noise], dim=1))
+        grown: Tensor = self.upsample(features.view(len(features), -1, self.base_size, self.base_size))
+        return grown
+
+
+class NGramStage(nn.Module):
+    """MTWIG of MSMT-GAN (Sec. 3.1): one tail per word n-gram, fused from left to right.
+
+    Eq. (2): V is a Conv1d with kernel n = ``ngram`` over (s', z, w_l), without padding: L words make L - n + 1 tails.
+    Each tail passes the same BatchNorm, GLU and up-blocks; Eq. (3) fuses them with one shared gate. A tail that
+    reaches beyond its caption is not made, so that an image does not depend on how far its batch is padded; a caption
+    shorter than n words has one tail, over zeros in place of the missing words.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        noise_dim: int,
+        cond_dim: int,
+        text_dim: int,
+        base_size: int,
+        doublings: int,
+        ngram: int = 3,
+        gate: Form = "code",
+    ) -> None:
+        super().__init__()
+        self.base_size, self.ngram = base_size, ngram
+        units = 2 * (width << doublings) * base_size * base_size
+        self.ngrams = nn.Conv1d(cond_dim + noise_dim + text_dim, units, ngram, bias=False)
+        self.norm = nn.Sequential(nn.BatchNorm1d(units), Glu())
+        self.upsample = up_blocks(width, doublings)
+        self.fuse = AdaptiveGate(width, gate)
+
+    def tails(self, noise: Tensor, code: Tensor, words: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor]:
+        """S_t of every tail that exists, [tails, width, size, size], and which those are, bool [B, T] (row-major)."""
+        lengths = torch.full_like(words[:, 0, 0], words.shape[2], dtype=torch.long)
+        if padding is not None:
+            lengths = lengths - padding.sum(1)
+            words = words.masked_fill(padding[:, None], 0.0)
+        short = max(0, self.ngram - words.shape[2])
+        words = F.pad(words, (0, short))
+        common = torch.cat([code, noise], dim=1)[:, :, None].expand(-1, -1, words.shape[2])
+        sequence = self.ngrams(torch.cat([common, words], dim=1)).transpose(1, 2)
+        count = (lengths - self.ngram + 1).clamp(min=1)
+        exists = torch.arange(sequence.shape[1], device=words.device) < count[:, None]
+        features = self.norm(sequence[exists])
+        return self.upsample(features.view(len(features), -1, self.base_size, self.base_size)), exists
+
+    def forward(self, noise: Tensor, code: Tensor, words: Tensor, padding: Tensor | None) -> Tensor:
+        """noise [B, noise_dim], code [B, cond_dim], words [B, text_dim, T], padding [B, T] -> R_1 [B, width, size,
+        size]."""
+        tails, exists = self.tails(noise, code, words, padding)
+        first = exists.long().sum(1).cumsum(0) - exists.long().sum(1)
+        fused = tails[first]
+        for step in range(1, exists.shape[1]):
+            rows = exists[:, step].nonzero().flatten()
+            if len(rows) > 0:
+                fused = fused.index_copy(0, rows, self.fuse(fused[rows], tails[first[rows] + step]))
+        return fused
+
+
 def stage_sizes(image_size: int, stages: int) -> list[int]:
-    """Side of each stage's image: the last ``image_size``, each one before it half of the next."""
+    """Side of each stage's image: ``image_size`` for the last, half of the next for each of the others."""
     smallest = image_size >> (stages - 1)
     if stages < 1 or smallest << (stages - 1) != image_size:
         raise ReproError(f"image_size {image_size}: {stages} stages, so it must be divisible by {1 << (stages - 1)}")
     return [smallest << level for level in range(stages)]
 
 
-def doublings(size: int, base_size: int, field: str = "image_size") -> int:
-    """log2(size / base_size)."""
-    ratio = size // base_size if base_size > 0 else 0
-    if ratio < 2 or ratio * base_size != size or ratio & (ratio - 1):
-        raise ReproError(
-            f"{field}: a stage of {size} px is not {base_size} px times a power of two, at least 2; change one of them"
-        )
-    return ratio.bit_length() - 1
-
-
 def make_fusion(
-    spec: Mapping[str, Any], channels: int, text: int, condition: int, mask: MaskForm, gate: Form
+    spec: Mapping[str, Any], channels: int, text_dim: int, cond_dim: int, mask: MaskForm, gate: Form
 ) -> nn.Module:
-    """The fusion that ``spec`` names; its own keys beside ``kind`` become arguments."""
+    """The fusion that ``spec`` names; its keys other than ``kind`` become arguments."""
     kind, options = spec["kind"], {key: value for key, value in spec.items() if key != "kind"}
     check_choice("fusion.kind", kind, FUSIONS)
     if kind == "none":
         return NoFusion(channels)
     if kind == "concatenation":
-        return Concatenation(channels, condition)
+        return Concatenation(channels, cond_dim)
     if kind == "attention":
-        return WordAttention(channels, text, mask)
+        return WordAttention(channels, text_dim, mask)
     if kind == "dynamic-memory":
-        return DynamicMemory(channels, text, mask, gate)
+        return DynamicMemory(channels, text_dim, mask, gate)
     if kind == "spatial-memory":
-        return SpatialMemories(channels, text, gate=gate, **options)
-    return AttentionModulation(channels, text, mask=mask, **options)
+        return SpatialMemories(channels, text_dim, gate=gate, **options)
+    return AttentionModulation(channels, text_dim, mask=mask, **options)
 
 
 class RefinementStage(nn.Module):
@@ -105,15 +198,15 @@ class RefinementStage(nn.Module):
 
     def forward(self, features: Tensor, text: StageText) -> tuple[Tensor, Fused]:
         if self.role == "sentence":
-            # L copies would be attended to alike and give the same as one.
+            # L copies would get equal attention and give the same as one.
             text = StageText(text.sentence[:, :, None], None, text.sentence, text.code)
         fused = self.fusion(features, text)
         return self.upsample(self.residual(fused.features)), fused
 
 
 @dataclass(frozen=True)
-class Painted:
-    """All a generator computes. Lists run over stages, small to large; ``fused`` over refinement stages.
+class MultiStageOutput:
+    """Everything that a generator computes. Lists run over stages, small to large; ``fused`` over refinement stages.
 
     images [B, 3, s, s] in [-1, 1]; features [B, C, s, s]; condition: mu and logvar for the KL term.
     """
@@ -124,25 +217,26 @@ class Painted:
     condition: Condition
 
 
-class MultiStageGenerator(nn.Module):
-    """``forward(noise [B, noise], sentence [B, text], words [B, text, T], padding bool [B, T])`` -> the last images.
+class MultiStageGenerator(Generator):
+    """Noise, a sentence and words to an image at each stage.
 
-    ``noise`` holds all that is random: z, then the noise of conditioning augmentation, which is drawn in evaluation
-    too. ``words`` and ``padding`` may be None where no stage reads words. ``paint`` gives every stage's outcome.
+    ``forward(noise [B, noise_dim], sentence [B, text_dim], words [B, text_dim, T], padding bool [B, T])``
+    -> the last images; ``stages`` -> the outputs of every stage. ``noise`` is z, then epsilon of conditioning
+    augmentation, which is drawn in evaluation too. ``words`` and ``padding`` may be None if no stage reads words.
     """
 
-    def __init__(self, system: Mapping[str, Any], image_size: int = 256, base_size: int = 4, text: int = 256) -> None:
-        super().__init__()
-        stages = system["stages"]
+    def __init__(
+        self, system: Mapping[str, Any], image_size: int = 256, base_size: int = 4, text_dim: int = 256
+    ) -> None:
+        stages, z_dim, cond_dim = system["stages"], system["noise"], system["condition"]
+        super().__init__(z_dim + cond_dim, text_dim, z_dim)
         switches, compat = system.get("switches", {}), system.get("compat", {})
         gate, mask = switches.get("gate", "code"), compat.get("attention_mask", "right")
         check_choice("switches.gate", gate, FORMS)
         check_choice("compat.attention_mask", mask, MASK_FORMS)
         self.sizes = stage_sizes(image_size, len(stages))
-        self.image_size, self.base_size, self.text = image_size, base_size, text
-        self.z, self.condition = system["noise"], system["condition"]
-        self.noise = self.z + self.condition
-        self.augment = ConditioningAugmentation(text, self.condition)
+        self.image_size, self.base_size, self.cond_dim = image_size, base_size, cond_dim
+        self.augment = ConditioningAugmentation(text_dim, self.cond_dim)
         self.initial = self._initial(stages[0], system["width"], gate)
         channels = system["width"]
         self.refinements = nn.ModuleList()
@@ -150,41 +244,44 @@ class MultiStageGenerator(nn.Module):
         for index, stage in enumerate(stages[1:], 1):
             if "fusion" not in stage:
                 raise ReproError(f"stages[{index}].fusion: missing; one of {', '.join(FUSIONS)}")
-            fusion = make_fusion(stage["fusion"], channels, text, self.condition, mask, gate)
+            fusion = make_fusion(stage["fusion"], channels, text_dim, self.cond_dim, mask, gate)
             refinement = RefinementStage(fusion, system["residual"], stage.get("text", "words"))
             self.refinements.append(refinement)
             channels = refinement.channels
             self.paint_stages.append(to_rgb(channels))
-        initialise(self)
+        initialise_orthogonal(self)
 
     def _initial(self, stage: Mapping[str, Any], width: int, gate: Form) -> SentenceStage | NGramStage:
         options = dict(stage.get("initial", {}))
         kind = options.pop("kind", None)
         check_choice("stages[0].initial.kind", kind, INITIALS)
-        grow = doublings(self.sizes[0], self.base_size)
+        grow = doublings(self.sizes[0], self.base_size, "image_size of the first stage")
         if kind == "sentence":
-            return SentenceStage(width, self.z, self.condition, self.base_size, grow)
-        return NGramStage(width, self.z, self.condition, self.text, self.base_size, grow, gate=gate, **options)
+            return SentenceStage(width, self.z_dim, self.cond_dim, self.base_size, grow)
+        return NGramStage(width, self.z_dim, self.cond_dim, self.text_dim, self.base_size, grow, gate=gate, **options)
 
-    def paint(self, noise: Tensor, sentence: Tensor, words: Tensor | None, padding: Tensor | None) -> Painted:
-        z, eps = noise.split([self.z, self.condition], dim=1)
+    def stages(self, noise: Tensor, sentence: Tensor, words: Tensor | None, padding: Tensor | None) -> MultiStageOutput:
+        z, eps = noise.split([self.z_dim, self.cond_dim], dim=1)
         condition = self.augment(sentence, eps)
         features = [self.initial(z, condition.code, words, padding)]
         empty = sentence[:, :, None] if words is None else words
         text = StageText(empty, None if words is None else padding, sentence, condition.code)
         fused = []
         for stage in self.refinements:
-            grown, how = stage(features[-1], text)
+            grown, fusion = stage(features[-1], text)
             features.append(grown)
-            fused.append(how)
-        images = [paint(grown) for paint, grown in zip(self.paint_stages, features, strict=True)]
-        return Painted(images, features, fused, condition)
+            fused.append(fusion)
+        images = [rgb(grown) for rgb, grown in zip(self.paint_stages, features, strict=True)]
+        return MultiStageOutput(images, features, fused, condition)
 
     def forward(
         self, noise: Tensor, sentence: Tensor, words: Tensor | None = None, padding: Tensor | None = None
     ) -> Tensor:
-        return self.paint(noise, sentence, words, padding).images[-1]
+        return self.stages(noise, sentence, words, padding).images[-1]
 
-    def draw_noise(self, count: int, device: torch.device | str | None = None) -> Tensor:
-        """N(0, 1), [count, noise], from the default random stream of ``device``."""
-        return torch.randn(count, self.noise, device=device)
+    def outputs(self, noise: Tensor, text: Text) -> GeneratorOutput:
+        return GeneratorOutput(self.stages(noise, text.sentence, text.words, text.padding).images)
+
+
+def build_generator(system: Mapping[str, Any], image_size: int, base_size: int, text_dim: int) -> MultiStageGenerator:
+    return MultiStageGenerator(system, image_size, base_size, text_dim)

@@ -1,28 +1,34 @@
-"""StackGAN v1: Stage-I draws a quarter-size image from the sentence, Stage-II redraws it at full size.
+"""StackGAN v1: Stage-I generates a quarter-size image from the sentence, Stage-II refines it at full size.
 
 From the facts of the released TensorFlow code (parameter counts agree to the last one); its activations inside a
 stage follow public descriptions where no count can check them. Convolutions have no bias.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from t2i_repro.core.choices import check_choice
 from t2i_repro.errors import ReproError
-from t2i_repro.models.blocks import LEAK, tile_sentence
-from t2i_repro.models.sentence import (
+from t2i_repro.models.base import Generator, GeneratorOutput, Text, optional
+from t2i_repro.models.layers import (
     HEAD_SIZE,
+    LEAK,
     PairHead,
     SentenceAugmentation,
     doublings,
-    initialise,
+    initialise_dcgan,
+    tile_sentence,
     truncated,
 )
 
+STAGES = (1, 2)
 
-class Drawn(NamedTuple):
-    """Images [B, 3, s, s] in [-1, 1]; mean and log_sigma [B, condition] of the sentence that made them."""
+
+class StageOutput(NamedTuple):
+    """Images [B, 3, s, s] in [-1, 1]; mean and log_sigma [B, cond_dim] of conditioning augmentation."""
 
     images: Tensor
     mean: Tensor
@@ -58,11 +64,11 @@ class Residual(nn.Module):
         return self.activation(features + self.residual(features))
 
 
-class StageOneGenerator(nn.Module):
-    """``forward(noise [B, noise], text [B, text])`` -> images [B, 3, 16 * base_size, 16 * base_size].
+class StageOneGenerator(Generator):
+    """``forward(noise [B, noise_dim], text [B, text_dim])`` -> images [B, 3, 16 * base_size, 16 * base_size].
 
-    The first ``latent`` entries of the noise are z, the others make the epsilon of the conditioning augmentation,
-    cut off at 2 standard deviations. Widths 8, 4, 2, 1 times ``width``, then RGB.
+    The first ``z_dim`` entries of the noise are z, the others give the epsilon of conditioning augmentation, truncated
+    at 2 standard deviations. Widths 8, 4, 2, 1 times ``width``, then RGB.
     """
 
     def __init__(
@@ -71,20 +77,19 @@ class StageOneGenerator(nn.Module):
         image_size: int = 64,
         base_size: int = 4,
         *,
-        text: int = 1024,
-        latent: int = 100,
-        condition: int = 128,
+        text_dim: int = 1024,
+        z_dim: int = 100,
+        cond_dim: int = 128,
     ) -> None:
-        super().__init__()
+        super().__init__(z_dim + cond_dim, text_dim, z_dim)
         if image_size != 16 * base_size:
             raise ReproError(f"image_size: found {image_size}, expected 16 times base_size {base_size} for Stage-I")
         if width < 4:
             raise ReproError(f"width: found {width}, expected at least 4")
         self.image_size, self.base_size = image_size, base_size
-        self.text, self.latent, self.noise = text, latent, latent + condition
         cells = 8 * width * base_size**2
-        self.augmentation = SentenceAugmentation(text, condition)
-        self.embed = nn.Sequential(nn.Linear(latent + condition, cells), nn.BatchNorm1d(cells))
+        self.augmentation = SentenceAugmentation(text_dim, cond_dim)
+        self.embed = nn.Sequential(nn.Linear(z_dim + cond_dim, cells), nn.BatchNorm1d(cells))
         self.draw = nn.Sequential(
             Residual(8 * width, 2 * width),
             *growing(8 * width, 4 * width)[:-1],
@@ -95,38 +100,36 @@ class StageOneGenerator(nn.Module):
             conv(width, 3),
             nn.Tanh(),
         )
-        initialise(self)
+        initialise_dcgan(self)
 
-    def generate(self, noise: Tensor, text: Tensor) -> Drawn:
-        latent, epsilon = noise.split([self.latent, self.noise - self.latent], dim=1)
+    def generate(self, noise: Tensor, text: Tensor) -> StageOutput:
+        latent, epsilon = noise.split([self.z_dim, self.noise_dim - self.z_dim], dim=1)
         condition, mean, log_sigma = self.augmentation(text, truncated(epsilon))
         embedded = self.embed(torch.cat([condition, latent], dim=1))
-        return Drawn(self.draw(embedded.view(len(noise), -1, self.base_size, self.base_size)), mean, log_sigma)
+        return StageOutput(self.draw(embedded.view(len(noise), -1, self.base_size, self.base_size)), mean, log_sigma)
 
     def forward(self, noise: Tensor, text: Tensor) -> Tensor:
         return self.generate(noise, text).images
 
-    def draw_noise(self, count: int, device: torch.device | str | None = None) -> Tensor:
-        """[count, noise] from N(0, 1) of the default random stream of ``device``."""
-        return torch.randn(count, self.noise, device=device)
+    def outputs(self, noise: Tensor, text: Text) -> GeneratorOutput:
+        return GeneratorOutput([self(noise, text.sentence)])
 
 
-class StageTwoGenerator(nn.Module):
-    """A trained Stage-I, frozen and in eval mode, and the network that redraws its image four times as large.
+class StageTwoGenerator(Generator):
+    """A trained Stage-I, frozen and in eval mode, and the network that refines its image to four times the size.
 
-    ``forward(noise [B, noise], text [B, text])``: Stage-I's noise, then this stage's own epsilon (it augments the
-    sentence anew, with weights of its own). ``residuals`` blocks stand between the joint map and upsampling.
+    ``forward(noise [B, noise_dim], text [B, text_dim])``: Stage-I's noise, then this stage's own epsilon (it augments
+    the sentence again, with weights of its own). ``residuals`` blocks lie between the joint map and upsampling.
     """
 
     def __init__(self, stage_one: StageOneGenerator, width: int = 128, residuals: int = 4) -> None:
-        super().__init__()
+        cond_dim = stage_one.augmentation.cond_dim
+        super().__init__(stage_one.noise_dim + cond_dim, stage_one.text_dim, stage_one.z_dim)
         if width < 4:
             raise ReproError(f"width: found {width}, expected at least 4")
         self.stage_one = stage_one.requires_grad_(False).eval()
         self.image_size, self.base_size = 4 * stage_one.image_size, stage_one.base_size
-        condition = stage_one.augmentation.condition
-        self.text, self.noise = stage_one.text, stage_one.noise + condition
-        self.augmentation = SentenceAugmentation(self.text, condition)
+        self.augmentation = SentenceAugmentation(self.text_dim, cond_dim)
         self.encode = nn.Sequential(
             conv(3, width),
             nn.ReLU(),
@@ -137,7 +140,7 @@ class StageTwoGenerator(nn.Module):
             nn.BatchNorm2d(4 * width),
             nn.ReLU(),
         )
-        self.join = nn.Sequential(conv(4 * width + condition, 4 * width), nn.BatchNorm2d(4 * width), nn.ReLU())
+        self.join = nn.Sequential(conv(4 * width + cond_dim, 4 * width), nn.BatchNorm2d(4 * width), nn.ReLU())
         self.draw = nn.Sequential(
             *(Residual(4 * width, None) for _ in range(residuals)),
             *growing(4 * width, 2 * width),
@@ -148,38 +151,38 @@ class StageTwoGenerator(nn.Module):
             nn.Tanh(),
         )
         for part in (self.encode, self.join, self.draw):
-            initialise(part)
+            initialise_dcgan(part)
 
     def train(self, mode: bool = True) -> "StageTwoGenerator":
         super().train(mode)
         self.stage_one.eval()
         return self
 
-    def sketch(self, noise: Tensor, text: Tensor) -> Tensor:
+    def stage_one_image(self, noise: Tensor, text: Tensor) -> Tensor:
         """Stage-I's image, a quarter of the size."""
         with torch.no_grad():
-            return self.stage_one(noise[:, : self.stage_one.noise], text)
+            return self.stage_one(noise[:, : self.stage_one.noise_dim], text)
 
-    def redraw(self, small: Tensor, noise: Tensor, text: Tensor) -> Drawn:
-        epsilon = noise[:, self.stage_one.noise :]
+    def refine(self, small: Tensor, noise: Tensor, text: Tensor) -> StageOutput:
+        epsilon = noise[:, self.stage_one.noise_dim :]
         condition, mean, log_sigma = self.augmentation(text, truncated(epsilon))
         features = self.encode(small)
         joined = self.join(torch.cat([features, tile_sentence(condition, features.shape[2:])], dim=1))
-        return Drawn(self.draw(joined), mean, log_sigma)
+        return StageOutput(self.draw(joined), mean, log_sigma)
 
-    def generate(self, noise: Tensor, text: Tensor) -> Drawn:
-        return self.redraw(self.sketch(noise, text), noise, text)
+    def generate(self, noise: Tensor, text: Tensor) -> StageOutput:
+        return self.refine(self.stage_one_image(noise, text), noise, text)
 
     def forward(self, noise: Tensor, text: Tensor) -> Tensor:
         return self.generate(noise, text).images
 
-    def draw_noise(self, count: int, device: torch.device | str | None = None) -> Tensor:
-        """[count, noise] from N(0, 1) of the default random stream of ``device``."""
-        return torch.randn(count, self.noise, device=device)
+    def outputs(self, noise: Tensor, text: Text) -> GeneratorOutput:
+        small = self.stage_one_image(noise, text.sentence)
+        return GeneratorOutput([small, self.refine(small, noise, text.sentence).images])
 
 
 class StackDiscriminator(nn.Module):
-    """Image [B, 3, image_size, image_size] and sentence [B, text] -> logits [B].
+    """Image [B, 3, image_size, image_size] and sentence [B, text_dim] -> logits [B].
 
     4x4 convolutions of stride 2 down to 4x4, widths doubling to at least 8 times ``width`` (64: 64..512 px at 64,
     64..2048 at 256); 1x1 convolutions back to 8 times; a residual block; the pair head. As released, Stage-I
@@ -187,7 +190,7 @@ class StackDiscriminator(nn.Module):
     """
 
     def __init__(
-        self, width: int = 64, image_size: int = 64, stage: int = 1, *, text: int = 1024, condition: int = 128
+        self, width: int = 64, image_size: int = 64, stage: int = 1, *, text_dim: int = 1024, cond_dim: int = 128
     ) -> None:
         super().__init__()
         steps = doublings(image_size, HEAD_SIZE)
@@ -207,8 +210,29 @@ class StackDiscriminator(nn.Module):
                 layers.append(nn.LeakyReLU(LEAK))
         last = widths[-1]
         self.trunk = nn.Sequential(*layers, Residual(last, last // 4, nn.LeakyReLU))
-        self.pair = PairHead(last, text, condition, last, bias=False)
-        initialise(self)
+        self.pair = PairHead(last, text_dim, cond_dim, last, bias=False)
+        initialise_dcgan(self)
 
     def forward(self, images: Tensor, text: Tensor) -> Tensor:
         return self.pair(self.trunk(images), text)
+
+
+def build_generator(
+    system: Mapping[str, Any], image_size: int, base_size: int, text_dim: int
+) -> StageOneGenerator | StageTwoGenerator:
+    """Keys: stage, width, [residuals], [latent, condition]. Stage 2 comes with an untrained Stage-I: load its trained
+    weights into ``.stage_one``."""
+    check_choice("stage", system["stage"], STAGES)
+    size = image_size if system["stage"] == 1 else image_size // 4
+    sizes = optional(system, latent="z_dim", condition="cond_dim")
+    first = StageOneGenerator(system["width"], size, base_size, text_dim=text_dim, **sizes)
+    if system["stage"] == 1:
+        return first
+    return StageTwoGenerator(first, system["width"], **optional(system, residuals="residuals"))
+
+
+def build_discriminator(system: Mapping[str, Any], image_size: int, text_dim: int) -> StackDiscriminator:
+    """Keys: stage, width (the discriminator has half of it, as released: 64 to 128), [condition]."""
+    check_choice("stage", system["stage"], STAGES)
+    sizes = optional(system, condition="cond_dim")
+    return StackDiscriminator(system["width"] // 2, image_size, system["stage"], text_dim=text_dim, **sizes)

@@ -1,4 +1,4 @@
-"""The systems that the papers define: bases, datasets and scales laid out, and checked by kind."""
+"""The systems that papers/*.yaml define, resolved for a dataset and a scale, and validated by kind."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,9 +7,9 @@ from t2i_repro.core.config import merged
 from t2i_repro.core.digest import canonical_json
 from t2i_repro.core.schema import validate
 from t2i_repro.errors import ReproError
+from t2i_repro.models.family import families, family_of
 
 DATASETS = ("cub", "oxford", "coco")
-KINDS = ("one-stage", "multi-stage", "nested", "stackgan", "gan-int-cls")
 
 Systems = dict[str, dict[str, Any]]
 Definitions = Mapping[str, Systems]
@@ -17,14 +17,14 @@ Definitions = Mapping[str, Systems]
 
 
 class NoEntryError(ReproError):
-    """A value by dataset has none for the one that was asked for."""
+    """A mapping from names of datasets has no entry for the requested one."""
 
 
 def resolve_systems(definitions: Definitions, datasets: Sequence[str] = DATASETS) -> Systems:
-    """Every system of the registry with its `base` chain laid out; `system_on` then gives it on one of `datasets`.
+    """Resolve `base` in every system; `system_on` then resolves one of them for one of `datasets`.
 
-    Raises ReproError on an unknown or circular base, on a name defined twice, on two names for one system (rows that
-    share a configuration share its name, so that they share its run), and on what the schema of its kind refuses.
+    Raises ReproError on an unknown or circular base, on a name defined twice, on two names for one system (rows with
+    the same configuration name the same system, so that they share its run), and on what its kind's schema refuses.
     """
     raw: Systems = {}
     home: dict[str, str] = {}
@@ -33,16 +33,7 @@ def resolve_systems(definitions: Definitions, datasets: Sequence[str] = DATASETS
             if name in raw:
                 raise ReproError(f"{file}: systems.{name} is already defined in {home[name]}")
             raw[name], home[name] = system, file
-
-    def lay_out(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-        if name not in raw or name in seen:
-            problem = "circular" if name in seen else "unknown"
-            raise ReproError(f"papers: system {seen[-1] if seen else name!r}: base {name!r} is {problem}")
-        system = dict(raw[name])
-        base = system.pop("base", None)
-        return system if base is None else merged(lay_out(base, (*seen, name)), system)
-
-    resolved = {name: lay_out(name) for name in raw}
+    resolved = {name: with_base(raw, name) for name in raw}
     first: dict[str, str] = {}
     for name, system in resolved.items():
         same = first.setdefault(canonical_json(system), name)
@@ -52,8 +43,27 @@ def resolve_systems(definitions: Definitions, datasets: Sequence[str] = DATASETS
     return resolved
 
 
+def base_chain(definitions: Systems, name: str) -> list[str]:
+    """`name`, its base, the base of that, and so on. Raises ReproError on an unknown or circular base."""
+    chain = [name]
+    while (base := definitions[chain[-1]].get("base")) is not None:
+        if base not in definitions or base in chain:
+            problem = "circular" if base in chain else "unknown"
+            raise ReproError(f"papers: system {chain[-1]!r}: base {base!r} is {problem}")
+        chain.append(base)
+    return chain
+
+
+def with_base(definitions: Systems, name: str) -> dict[str, Any]:
+    """A system with the keys of its base, and of that one's, where it does not override them."""
+    system: dict[str, Any] = {}
+    for each in reversed(base_chain(definitions, name)):
+        system = merged(system, {key: value for key, value in definitions[each].items() if key != "base"})
+    return system
+
+
 def check(name: str, system: dict[str, Any], datasets: Sequence[str], source: str, known: Systems) -> None:
-    """Raise ReproError unless the system is whole on every dataset that it has values for."""
+    """Raise ReproError unless the system is complete on every dataset that it has values for."""
     place = f"systems.{name}"
     after = system.get("after")
     if after is not None and after not in known:
@@ -61,27 +71,25 @@ def check(name: str, system: dict[str, Any], datasets: Sequence[str], source: st
     for dataset in system.get("on", {}):
         if dataset not in datasets:
             raise ReproError(f"{source}: {place}.on: found {dataset!r}; allowed: {', '.join(datasets)}")
-    laid: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     missing: NoEntryError | None = None
     for dataset in datasets:
         try:
-            laid.append(system_on(system, dataset, datasets, place))
+            found.append(system_on(system, dataset, datasets, place))
         except NoEntryError as error:
             missing = error
-    if missing is not None and not laid:
+    if missing is not None and not found:
         raise ReproError(f"{source}: {missing}")
-    for one in laid:
-        if one.get("kind") not in KINDS:
-            allowed = ", ".join(map(repr, KINDS))
-            raise ReproError(f"{source}: {place}.kind: found {one.get('kind')!r}; allowed: {allowed}")
-        validate(one, "systems.yaml", source, one["kind"], place)
+    for one in found:
+        validate(one, family_of(one, f"{source}: {place}").schema, source, at=place)
 
 
 def system_on(system: dict[str, Any], dataset: str, datasets: Sequence[str], place: str) -> dict[str, Any]:
-    """A system as it is on one dataset: `on` laid upon it, and one value for each mapping from names of datasets."""
-    plain = {key: value for key, value in system.items() if key != "on"}
-    laid = merged(plain, system.get("on", {}).get(dataset, {}))
-    return {key: one_value(value, dataset, datasets, f"{place}.{key}") for key, value in laid.items()}
+    """Resolve a system for one dataset: apply its overrides `on` that dataset, and replace each mapping from names of
+    datasets by one value. Raises NoEntryError where a mapping lacks the dataset."""
+    common = {key: value for key, value in system.items() if key != "on"}
+    resolved = merged(common, system.get("on", {}).get(dataset, {}))
+    return {key: one_value(value, dataset, datasets, f"{place}.{key}") for key, value in resolved.items()}
 
 
 def one_value(value: Any, dataset: str, datasets: Sequence[str], place: str) -> Any:
@@ -97,10 +105,29 @@ def one_value(value: Any, dataset: str, datasets: Sequence[str], place: str) -> 
     return {key: one_value(item, dataset, datasets, f"{place}.{key}") for key, item in value.items()}
 
 
-def scaled(system: dict[str, Any], over: dict[str, Any], name: str) -> dict[str, Any]:
-    """A system of one dataset at a scale: `over` has `shrink`, then `train`, then `system` by kind. Checked again."""
+def scale_overrides(system: dict[str, Any], over: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a scale overrides in a system, by the key of the scale that says so, in the order of application."""
     sizes = {key: max(1, system["train"][key] // over["shrink"]) for key in ("image_size", "base_size")}
-    laid: dict[str, Any] = merged(merged(system, {"train": sizes}), {"train": over["train"]})
-    laid = merged(laid, over["system"].get(system["kind"], {}))
-    validate(laid, "systems.yaml", "params.yaml: scales", laid["kind"], f"systems.{name}")
-    return laid
+    return {
+        "shrink": {"train": sizes},
+        "train": {"train": over["train"]},
+        f"system.{system['kind']}": over["system"].get(system["kind"], {}),
+    }
+
+
+def scaled(system: dict[str, Any], over: dict[str, Any], name: str) -> dict[str, Any]:
+    """A system, resolved for one dataset, at the scale whose overrides are `over`; validated again."""
+    resolved: dict[str, Any] = system
+    for values in scale_overrides(system, over).values():
+        resolved = merged(resolved, values)
+    validate(resolved, family_of(resolved).schema, "params.yaml: scales", at=f"systems.{name}")
+    return resolved
+
+
+def check_params(params: dict[str, Any], source: str) -> None:
+    """Raise ReproError where a scale of params.yaml overrides systems of a kind that no family declares."""
+    known = families()
+    for name, scale in params["scales"].items():
+        for kind in scale.get("system", {}):
+            if kind not in known:
+                raise ReproError(f"{source}: scales.{name}.system: found {kind!r}; allowed: {', '.join(known)}")
