@@ -38,6 +38,10 @@ ALONE = {"score": "t2i_repro.metrics.standalone"}
 # Verb for people: (module with `add_arguments(parser)` and `main(args)`, what it does).
 TOOLS = {
     "plan": ("t2i_repro.planning.command", "list what would be built, with digests"),
+    "show": (
+        "t2i_repro.planning.show",
+        "print a system or a protocol with all values resolved, and where each was set",
+    ),
     "reported": ("t2i_repro.registry.printed", "print every number of the papers, as printed"),
     "audit": ("t2i_repro.audit.command", "check the papers' claims and compare their numbers"),
     "papers": ("t2i_repro.rendering.terminal_papers", "list the papers, and what of them can be rebuilt"),

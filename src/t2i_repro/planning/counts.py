@@ -19,6 +19,7 @@ from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
 from t2i_repro.models.encoders.damsm_image import ImageEncoder
 from t2i_repro.models.encoders.damsm_text import TextEncoder
 from t2i_repro.models.encoders.itm import ITM, OpenClip
+from t2i_repro.models.text_encoder import text_encoders
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import DATASETS, NoEntryError, resolve_systems, system_on
 
@@ -76,12 +77,19 @@ def each(network: nn.Module) -> tuple[int, ...]:
     return tuple(count_parameters(part, trainable=True) for part in parts)
 
 
-def count(name: str, dataset: str, system: dict[str, Any]) -> Counts:
-    size, base, sentence = system["train"]["image_size"], system["train"]["base_size"], SENTENCE[system["encoder"]]
+def network_counts(system: dict[str, Any], text_dim: int, as_released: bool = False) -> tuple[int, tuple[int, ...]]:
+    """Parameters of the generator and of each discriminator of a system whose sentence embedding has `text_dim`
+    numbers. `as_released`: with those that the released discriminators create and never use."""
+    size, base = system["train"]["image_size"], system["train"]["base_size"]
     with torch.device("meta"):
-        generator = count_parameters(build_generator(system, size, base, sentence))
-        discriminators = each(build_discriminator(system, size, sentence))
-        released = each(build_discriminator(system, size, sentence, as_released=True))
+        generator = count_parameters(build_generator(system, size, base, text_dim))
+        return generator, each(build_discriminator(system, size, text_dim, as_released=as_released))
+
+
+def count(name: str, dataset: str, system: dict[str, Any]) -> Counts:
+    dim = text_encoders()[system["encoder"]].dim
+    generator, discriminators = network_counts(system, dim)
+    _, released = network_counts(system, dim, as_released=True)
     text = text_count(system["encoder"], dataset)
     test_time = None if text is None else generator + text
     return Counts(name, dataset, generator, discriminators, released, system["encoder"], text, test_time)
@@ -104,11 +112,11 @@ def counts(project: Path) -> Iterator[Counts]:
                 yield found
 
 
-def shown(value: Any) -> str:
+def format_count(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, tuple):
-        return " + ".join(map(shown, value))
+        return " + ".join(map(format_count, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -121,7 +129,8 @@ def main(args: argparse.Namespace) -> None:
     """Print the counts, and those of the shared encoders."""
     names = [field.name for field in fields(Counts)]
     rows = [
-        [shown(value) if args.table else plain(value) for value in asdict(row).values()] for row in counts(args.project)
+        [format_count(value) if args.table else plain(value) for value in asdict(row).values()]
+        for row in counts(args.project)
     ]
     shared = [(name, f"{value:,}" if args.table else str(value)) for name, value in encoders().items()]
     if not args.table:
