@@ -46,3 +46,19 @@ rule all:
     default_target: True
     input:
         targets("report", "data", "encoders", "checkpoints"),
+
+
+# Snakemake does not look for missing files behind a job that must run although its output exists (--forcerun). So a run
+# that left one out fails, and the next one builds it.
+onsuccess:
+    missing = [
+        path
+        for job in workflow.dag.jobs
+        for path in job.output
+        if not Path(path).exists()
+    ]
+    if missing:
+        raise WorkflowError(
+            f"{len(missing)} files that were asked for are not there, such as {missing[0]}: a job ran whose output "
+            "existed, and Snakemake looked no further. Give the same command again to build them."
+        )

@@ -13,12 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from t2i_repro.core import store
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.digest import canonical_json
 from t2i_repro.core.record import Build
 from t2i_repro.errors import Interrupted
 
 JOURNAL = Path("results/journal.jsonl")
+PAUSE = Path("results/pause")  # a verb: the first job of it waits until the file `go` is there
 PATIENCE = Path("results/patience")  # number of steps of a training; absent: none
 ON_THE_GPU = ("pretrain", "train", "sample", "embed")
 # A one-pixel PNG: `snakemake --report` looks at the type of what it embeds.
@@ -37,6 +39,10 @@ FILES = {
 def run(node: Node, out: Path, build: Build) -> None:
     """Write files that depend on the spec and on every byte of the inputs, and a line into the journal."""
     started = time.time()
+    pause(node)
+    if node.kind == "store":
+        store.run(node, out, build)
+        return
     first_step = train(out) if node.verb == "train" and PATIENCE.exists() else 0
     told = hashlib.sha256(canonical_json(node.spec).encode())
     for role, given in sorted(node.inputs.items()):
@@ -50,6 +56,19 @@ def run(node: Node, out: Path, build: Build) -> None:
     if node.verb in ON_THE_GPU:
         time.sleep(0.1)
     note(verb=node.verb, name=node.name, digest=node.digest, started=started, ended=time.time(), first_step=first_step)
+
+
+def pause(node: Node) -> None:
+    """Wait for the test, if this is the job that it wants to see running."""
+    try:
+        if PAUSE.read_text() != node.kind:
+            return
+        PAUSE.rename(PAUSE.with_name("paused"))  # by one job only
+    except FileNotFoundError:
+        return
+    note(verb="paused", name=node.name, digest=node.digest)
+    while not PAUSE.with_name("go").exists():
+        time.sleep(0.05)
 
 
 def note(**line: Any) -> None:
