@@ -49,12 +49,12 @@ def test_count_may_be_left_open(tmp_path: Path, parts: list[int]) -> None:
 
 
 def test_rows_of_another_shape_are_refused(tmp_path: Path) -> None:
+    rows = [np.zeros((4, 3)), np.zeros((3, 4))]
     with (
         pytest.raises(ReproError, match=r"rows of shape \(4,\); expected \(3,\)"),
-        npy_writer(tmp_path / "a.npy", 7) as file,
+        npy_writer(tmp_path / "a", 7) as file,
     ):
-        file.write(np.zeros((4, 3)))
-        file.write(np.zeros((3, 4)))
+        list(map(file.write, rows))
     assert not list(tmp_path.iterdir())
 
 

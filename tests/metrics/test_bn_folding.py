@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from t2i_repro.metrics import inception_tf
-from t2i_repro.metrics.bn_folding import frozen
+from t2i_repro.metrics.bn_folding import prepare_for_inference
 from t2i_repro.metrics.inception_tf import InceptionTF
 from t2i_repro.metrics.preparation import PREPARATIONS
 from t2i_repro.models.encoders.backbone import build_trunk
@@ -67,7 +67,7 @@ def test_inception_has_the_features_of_the_library(
 
 @torch.no_grad()
 def test_folding_leaves_no_batch_norm() -> None:
-    network = frozen(library_inception(), CPU)
+    network = prepare_for_inference(library_inception(), CPU)
     assert not [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
@@ -89,7 +89,7 @@ def test_our_trunk_folded() -> None:
     trunk = shaken(build_trunk("standin", 4))
     images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1
     regions, pooled = trunk(images)
-    found = frozen(copy.deepcopy(trunk), CPU)(images)
+    found = prepare_for_inference(copy.deepcopy(trunk), CPU)(images)
     assert relative(found[0].flatten(1), regions.flatten(1)) < 1e-6
     assert relative(found[1], pooled) < 1e-6
 
@@ -100,7 +100,7 @@ def test_a_convolution_with_bias_and_a_norm_without_weights() -> None:
     plain = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5, affine=False)).eval()
     images = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(3))
     for network in (pair, plain):
-        torch.testing.assert_close(frozen(copy.deepcopy(network), CPU)(images), network(images))
+        torch.testing.assert_close(prepare_for_inference(copy.deepcopy(network), CPU)(images), network(images))
 
 
 def test_preparations() -> None:

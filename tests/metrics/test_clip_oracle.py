@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from evaluation_project import EvaluationProject, built
 from PIL import Image
-from test_embed_and_score import World, built
 
 from t2i_repro.core.digest import file_sha256
-from t2i_repro.metrics.extractors import Network, open_network, open_weights
-from t2i_repro.metrics.standalone_features import Texts
+from t2i_repro.metrics.extractors import FeatureExtractor, open_extractor, open_weights
+from t2i_repro.metrics.standalone_features import CaptionFile
 
 open_clip = pytest.importorskip("open_clip")
 CPU, TOLERANCE = torch.device("cpu"), 1e-5
@@ -46,7 +46,7 @@ def weights(library: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def network(weights: Path) -> Network:
+def network(weights: Path) -> FeatureExtractor:
     return open_weights(weights, "clip-vit-b-32", "clip", file_sha256(weights), CPU, "clip")
 
 
@@ -63,30 +63,30 @@ def difference(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 @torch.no_grad()
 @pytest.mark.parametrize("side", [64, 224, 256])
-def test_images(library: Any, network: Network, side: int) -> None:
+def test_images(library: Any, network: FeatureExtractor, side: int) -> None:
     images = pictures(side)
     transform = open_clip.image_transform(
         224, is_train=False, mean=open_clip.OPENAI_DATASET_MEAN, std=open_clip.OPENAI_DATASET_STD
     )
     inputs = torch.stack([transform(Image.fromarray(pixels)) for pixels in images])
-    found, logits = network.look(torch.from_numpy(images).permute(0, 3, 1, 2))
+    found, logits = network.extract(torch.from_numpy(images).permute(0, 3, 1, 2))
     assert logits is None
     assert difference(found, torch.cat([library.encode_image(one[None]) for one in inputs])) < TOLERANCE
 
 
 @torch.no_grad()
-def test_captions(library: Any, network: Network) -> None:
+def test_captions(library: Any, network: FeatureExtractor) -> None:
     assert network.read is not None
-    found = network.read(Texts(CAPTIONS, None), (2, 0, 1))  # type: ignore[arg-type]
+    found = network.embed_captions(CaptionFile(CAPTIONS, None), (2, 0, 1))  # type: ignore[arg-type]
     tokens = open_clip.get_tokenizer("ViT-B-32-quickgelu")([CAPTIONS[number] for number in (2, 0, 1)])
     assert tokens.shape == (3, 77)
     assert difference(found, torch.cat([library.encode_text(one[None]) for one in tokens])) < TOLERANCE
 
 
 @torch.no_grad()
-def test_the_tolerance_tells_other_preprocessing_apart(library: Any, network: Network) -> None:
+def test_the_tolerance_tells_other_preprocessing_apart(library: Any, network: FeatureExtractor) -> None:
     images = pictures(256)
-    found = network.look(torch.from_numpy(images).permute(0, 3, 1, 2))[0]
+    found = network.extract(torch.from_numpy(images).permute(0, 3, 1, 2))[0]
     for change in ({"interpolation": "bilinear"}, {"mean": (0.485, 0.456, 0.406)}, {"std": (0.5, 0.5, 0.5)}):
         how = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD, **change}
         transform = open_clip.image_transform(224, is_train=False, **how)
@@ -95,13 +95,13 @@ def test_the_tolerance_tells_other_preprocessing_apart(library: Any, network: Ne
 
 
 def test_an_asset_of_the_dag_is_the_same_network(
-    weights: Path, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path, network: FeatureExtractor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     sha256 = file_sha256(weights)
-    node = World().node("asset", "clip-vit-b-32", {"sha256": sha256, "trunk": "clip"})
+    node = EvaluationProject().node("asset", "clip-vit-b-32", {"sha256": sha256, "trunk": "clip"})
     built(node, lambda folder: (folder / weights.name).write_bytes(weights.read_bytes()))
     images = torch.from_numpy(pictures(64)).permute(0, 3, 1, 2)
     with torch.no_grad():
-        found = open_network(Path(node.folder), CPU, "clip").look(images)[0]
-        torch.testing.assert_close(found, network.look(images)[0])
+        found = open_extractor(Path(node.folder), CPU, "clip").extract(images)[0]
+        torch.testing.assert_close(found, network.extract(images)[0])

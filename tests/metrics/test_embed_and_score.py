@@ -9,115 +9,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from evaluation_project import SIZE, EvaluationProject, built, noise
 
-from t2i_repro.core.artefact import Node
-from t2i_repro.core.record import building, write_json
+from t2i_repro.core.record import write_json
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics import embed as embed_verb
-from t2i_repro.metrics import score as score_verb
 from t2i_repro.metrics.frechet import frechet_distance
 from t2i_repro.metrics.images import centre_crop
 from t2i_repro.metrics.inception import inception_score
 from t2i_repro.models.encoders.backbone import build_trunk
 from t2i_repro.models.encoders.classifier import Classifier
 
-SIZE, SHORT = 16, 19
-
-
-def built(node: Node, write: Any, facts: dict[str, Any] | None = None) -> Node:
-    with building(node, Path(node.folder)) as build:
-        write(Path(node.folder))
-        build.facts |= facts or {}
-    return node
-
-
-def write_prepared(folder: Path, standin: bool) -> None:
-    """Twelve images of 19 x 24 px, one caption each; the second half is the test split."""
-    rng = np.random.default_rng(0)
-    count = 12
-    shapes = np.tile(np.array([[SHORT, 24]], dtype=np.int32), (count, 1))
-    arrays = {
-        "class_ids": np.arange(count, dtype=np.int64),
-        "shapes": shapes,
-        "pixels": rng.integers(0, 256, count * SHORT * 24 * 3, dtype=np.uint8),
-        "offsets": np.arange(count, dtype=np.int64) * SHORT * 24 * 3,
-        "caption_start": np.arange(count + 1, dtype=np.int64),
-        "tokens": np.ones(count, dtype=np.int32),
-        "token_start": np.arange(count + 1, dtype=np.int64),
-        "text": np.frombuffer(b"bird" * count, dtype=np.uint8),
-        "text_start": np.arange(count + 1, dtype=np.int64) * 4,
-        "split": (np.arange(count) >= 6).astype(np.uint8),
-    }
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
-    index = {
-        "format": 1,
-        "layout": "cub",
-        "image_size": SIZE,
-        "short_side": SHORT,
-        "raw_is_standin": standin,
-        "image_ids": [f"image {number}" for number in range(count)],
-        "class_names": {},
-    }
-    write_json(folder / "index.json", index)
-    write_json(folder / "vocabulary.json", ["<end>", "bird"])
-
-
-class World:
-    """Artefacts of a tiny project in the current folder."""
-
-    def __init__(self, scale: str = "smoke", standin_data: bool = True) -> None:
-        self.scale = scale
-        self.data = built(self.node("prepare", "cub-16", {}), lambda folder: write_prepared(folder, standin_data))
-        self.run = built(self.node("train", "cub-gan-s0", {}), lambda folder: None)
-
-        def write_classifier(folder: Path) -> None:
-            torch.manual_seed(0)
-            classifier = Classifier(build_trunk("standin", 2), classes=5)
-            with torch.no_grad():
-                classifier.head.weight *= 20
-            torch.save(classifier.state_dict(), folder / "classifier.pt")
-
-        spec = {"trunk": "standin", "width": 2, "split": "test"}
-        self.network = built(self.node("classifier", "cub-standin-test-classes", spec), write_classifier)
-
-    def node(self, kind: str, name: str, spec: dict[str, Any], **inputs: Node) -> Node:
-        given = {role: node.as_input() for role, node in inputs.items()}
-        return Node(kind=kind, name=name, scale=self.scale, spec=spec, inputs=given)
-
-    def sample(self, images: np.ndarray, name: str = "cub-gan-s0") -> Node:
-        node = self.node("sample", name, {"images": len(images)}, run=self.run, data=self.data)
-        return built(node, lambda folder: np.save(folder / "images.npy", images))
-
-    def embed(self, images: Node, split: str | None = None) -> Node:
-        spec = {"split": split, "network": self.network.name, "standin": True}
-        node = self.node("embed", f"{images.name}-{split}", spec, images=images, network=self.network)
-        with building(node, Path(node.folder)) as build:
-            embed_verb.run(node, Path(node.folder), build)
-        return node
-
-    def score(self, features: Node, reference: Node | None = None, **spec: Any) -> dict[str, Any]:
-        metric = "inception-score" if reference is None else "frechet-distance"
-        protocol = "is:finetuned" if reference is None else "fid:tf"
-        inputs = {"features": features} | ({} if reference is None else {"reference": reference})
-        node = self.node("score", "score", {"protocol": protocol, "metric": metric, "splits": 2, **spec}, **inputs)
-        with building(node, Path(node.folder)) as build:
-            score_verb.run(node, Path(node.folder), build)
-        return json.loads((Path(node.folder) / "metric.json").read_text())
-
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EvaluationProject:
     monkeypatch.chdir(tmp_path)
-    return World()
+    return EvaluationProject()
 
 
-def noise(count: int, seed: int = 1, size: int = SIZE) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
-
-
-def test_features_and_metrics_of_samples(world: World) -> None:
+def test_features_and_metrics_of_samples(world: EvaluationProject) -> None:
     images = noise(20)
     features = world.embed(world.sample(images))
     pooled, probabilities = (np.load(Path(features.folder) / f"{name}.npy") for name in ("pooled", "probabilities"))
@@ -148,7 +59,7 @@ def test_features_and_metrics_of_samples(world: World) -> None:
     assert against["details"]["noise_floor"]["n"] == [3, 3]
 
 
-def test_real_images_are_the_centre_crops_of_the_split(world: World) -> None:
+def test_real_images_are_the_centre_crops_of_the_split(world: EvaluationProject) -> None:
     real = world.embed(world.data, split="test")
     data = Prepared(Path(world.data.folder))
     crops = np.stack([data.pixels(index)[1:17, 4:20] for index in range(6, 12)])
@@ -160,7 +71,7 @@ def test_real_images_are_the_centre_crops_of_the_split(world: World) -> None:
         centre_crop(data.pixels(0), 30)
 
 
-def test_a_row_depends_on_its_image_alone(world: World) -> None:
+def test_a_row_depends_on_its_image_alone(world: EvaluationProject) -> None:
     images = noise(37)
     order = np.random.default_rng(2).permutation(37)
     whole, mixed = world.embed(world.sample(images, "whole")), world.embed(world.sample(images[order], "mixed"))
@@ -171,7 +82,7 @@ def test_a_row_depends_on_its_image_alone(world: World) -> None:
         np.testing.assert_array_equal(np.load(Path(few.folder) / name), rows[:5])
 
 
-def test_the_wrong_number_of_images_is_refused(world: World) -> None:
+def test_the_wrong_number_of_images_is_refused(world: EvaluationProject) -> None:
     features = world.embed(world.sample(noise(20)))
     with pytest.raises(ReproError, match=r"fid:tf asks 30000 images, there are 20 in results/smoke/samples/cub-gan-s0"):
         world.score(features, world.embed(world.data, split="test"), images=30000)
@@ -179,7 +90,7 @@ def test_the_wrong_number_of_images_is_refused(world: World) -> None:
         world.score(features, images=20, splits=50)
 
 
-def test_images_of_another_size_are_refused(world: World) -> None:
+def test_images_of_another_size_are_refused(world: EvaluationProject) -> None:
     features = world.embed(world.sample(noise(8, size=24)))
     with pytest.raises(ReproError, match="image size: found 24 and 16"):
         world.score(features, world.embed(world.data, split="test"), images=8)
@@ -188,7 +99,7 @@ def test_images_of_another_size_are_refused(world: World) -> None:
         world.embed(flat)
 
 
-def test_collapsed_and_broken_images_are_refused(world: World) -> None:
+def test_collapsed_and_broken_images_are_refused(world: EvaluationProject) -> None:
     with pytest.raises(ReproError, match=r"same features.*collapsed"):
         world.embed(world.sample(np.zeros((20, SIZE, SIZE, 3), dtype=np.uint8)))
     pooled = np.ones((5, 4), dtype=np.float32)
@@ -199,7 +110,7 @@ def test_collapsed_and_broken_images_are_refused(world: World) -> None:
     assert not list(Path("results").rglob("*.partial"))
 
 
-def test_weights_that_are_not_the_recorded_ones_are_refused(world: World) -> None:
+def test_weights_that_are_not_the_recorded_ones_are_refused(world: EvaluationProject) -> None:
     path = Path(world.network.folder) / "classifier.pt"
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(ReproError, match="its record says"):
@@ -213,7 +124,7 @@ def test_only_paper_scale_on_real_data_with_the_real_network_compares(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: str, standin: bool, obstacles: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    world = World(scale, standin)
+    world = EvaluationProject(scale, standin)
     features = world.embed(world.sample(noise(20)))
     record = Path(features.folder) / "record.json"
     content = json.loads(record.read_text())
@@ -226,7 +137,9 @@ def test_only_paper_scale_on_real_data_with_the_real_network_compares(
     assert "fine-tuned by this project" in metric["caveats"][0]
 
 
-def test_the_released_inception_is_asked_for_the_right_layers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_released_inception_is_asked_for_the_right_layers(
+    world: EvaluationProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     asked: dict[str, Any] = {}
 
@@ -256,7 +169,7 @@ def test_the_released_inception_is_asked_for_the_right_layers(world: World, monk
     assert asked == {"features": ["2048", "logits_unbiased"], "weights": str(Path(asset.folder) / "weights.pth")}
     assert not network.standin
     images = torch.from_numpy(noise(3)).permute(0, 3, 1, 2)
-    torch.testing.assert_close(network.look(images)[0], images.float().mean(dim=(2, 3)))
+    torch.testing.assert_close(network.extract(images)[0], images.float().mean(dim=(2, 3)))
 
 
 def test_scoring_needs_no_torch_and_loads_scipy_only_to_decompose() -> None:

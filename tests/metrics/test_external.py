@@ -286,7 +286,7 @@ def test_a_date_may_be_written_as_yaml_does(tiny: Path) -> None:
 def finished_run(planner: Planner, folder: Path, **changes: Any) -> Node:
     """A run that somebody trained on this plan's data and text encoder, its weights made up."""
     spec = {"system": {"kind": "one-stage", "encoder": "damsm"}, "image_size": 64, "seed": 7}
-    inputs = {"data": planner.prepare("cub", 64), "text": planner.damsm("cub")}
+    inputs = {"data": planner.prepare("cub", 64), "text": planner.text_encoder("damsm", "cub")}
     given = {role: node.as_input() for role, node in inputs.items()}
     node = Node("train", "cub-tiger-s7", changes.get("scale", "smoke"), spec, given)
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Every score that is not a count tells how far another sample would move it."""
+"""Every score that is not a count has an interval: how far another sample would move it."""
 
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ import pytest
 from t2i_repro.core.config import load_params
 from t2i_repro.metrics.features import Features
 from t2i_repro.metrics.images import Images
-from t2i_repro.metrics.inputs import Given, Result
-from t2i_repro.metrics.registry import METRICS, around, proportion
-from t2i_repro.rendering.spread import COUNTED
+from t2i_repro.metrics.inputs import MetricInputs, MetricResult
+from t2i_repro.metrics.intervals import interval_around, interval_of_proportion
+from t2i_repro.metrics.registry import metrics
 
 COUNT = 60
 
@@ -27,14 +27,14 @@ def features(
     return Features(Path(), {"facts": facts}, pooled, probabilities, origin)
 
 
-def result(name: str, protocol: dict[str, Any], tmp_path: Path) -> Result:
+def result(name: str, protocol: dict[str, Any], tmp_path: Path) -> MetricResult:
     rng = np.random.default_rng(0)
     for side in ("image", "text"):
         np.save(tmp_path / f"{side}.npy", rng.standard_normal((9, 4)))
     pictures = rng.integers(0, 256, (COUNT, 176, 176, 3), dtype=np.uint8)
     origin = np.stack([np.arange(COUNT)] * 2 + [np.arange(COUNT) % 5], axis=1)
     images = Images(COUNT, 176, lambda start, stop: pictures[start:stop], False, False, None, origin)
-    given = Given(
+    inputs = MetricInputs(
         features(rng, COUNT, 0.3, classes=6),
         features(rng, COUNT),
         features(rng, 2 * COUNT, captions=True),
@@ -42,10 +42,10 @@ def result(name: str, protocol: dict[str, Any], tmp_path: Path) -> Result:
         tmp_path,
     )
     small = {"pairs": 12, "sample": 5} if protocol["metric"] == "ms-ssim" else {}
-    return METRICS[protocol["metric"]](given, {"protocol": name, **protocol, **small, "images": COUNT})
+    return metrics()[protocol["metric"]].score(inputs, {"protocol": name, **protocol, **small, "images": COUNT})
 
 
-@pytest.mark.parametrize("metric", [name for name in METRICS if name not in COUNTED])
+@pytest.mark.parametrize("metric", [name for name, metric in metrics().items() if not metric.exact])
 def test_every_score_has_an_interval_around_it(metric: str, project: Path, tmp_path: Path) -> None:
     protocols = load_params(project)["protocols"]
     chosen = [name for name, entry in protocols.items() if entry["metric"] == metric and "px" not in name]
@@ -61,14 +61,14 @@ def test_every_score_has_an_interval_around_it(metric: str, project: Path, tmp_p
 
 def test_intervals_are_those_of_the_tables() -> None:
     """t of 9 degrees is 2.262, z 1.960; Wilson's of 5 hits in 10 is 0.2366 to 0.7634."""
-    found = around(4.0, 0.1, "splits", 9)
+    found = interval_around(4.0, 0.1, "splits", 9)
     assert found is not None
     assert (found["low"], found["high"]) == (pytest.approx(3.7738, abs=1e-3), pytest.approx(4.2262, abs=1e-3))
-    found = around(4.0, 0.1, "images")
+    found = interval_around(4.0, 0.1, "images")
     assert found is not None
     assert found["high"] == pytest.approx(4.196, abs=1e-4)
-    assert around(4.0, float("nan"), "pairs") is None
-    share = proportion(0.2366, 0.7634)
+    assert interval_around(4.0, float("nan"), "pairs") is None
+    share = interval_of_proportion(0.2366, 0.7634)
     assert (share["low"], share["high"]) == (pytest.approx(23.66), pytest.approx(76.34))
     assert share["error"] == pytest.approx(13.44, abs=0.01)
 

@@ -1,4 +1,4 @@
-"""Memory of judging does not grow with the number of images: measured in processes of their own, at two sizes.
+"""Memory of evaluation does not grow with the number of images: measured in processes of their own, at two sizes.
 
 Growth is held against half of what the data take: the rest is room for any allocator.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_embed_and_score import World
+from evaluation_project import EvaluationProject
 
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import write_json
@@ -35,13 +35,13 @@ for verb in sys.argv[1:]:
 def test_memory_of_embedding_and_scoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peak_memory: Peak) -> None:
     """Embed, Inception Score and MS-SSIM, one after the other in one process; images of 256 px, 192 MB more of them."""
     monkeypatch.chdir(tmp_path)
-    world, found, sizes = World(), [], (128, 1152)
+    world, found, sizes = EvaluationProject(), [], (128, 1152)
     block = np.random.default_rng(0).integers(0, 256, (32, 256, 256, 3), dtype=np.uint8)
     for count in sizes:
         images = np.concatenate([np.roll(block, k, axis=3) // (k % 5 + 1) for k in range(count // 32)])
         sample = world.sample(images, f"s{count}")
-        looked = {"split": None, "network": world.network.name, "standin": True}
-        embed = world.node("embed", f"e{count}", looked, images=sample, network=world.network)
+        spec = {"split": None, "network": world.network.name, "standin": True}
+        embed = world.node("embed", f"e{count}", spec, images=sample, network=world.network)
         inception = {"protocol": "is:finetuned", "metric": "inception-score", "splits": 10, "images": count}
         pairs = {"protocol": "ms-ssim:pairs", "metric": "ms-ssim", "of": "all", "value": "mean", "pairs": 40}
         nodes: dict[str, Node] = {
@@ -60,18 +60,18 @@ ALONE = """
 import sys
 from pathlib import Path
 import torch
-from t2i_repro.metrics.standalone_features import Looking
-from t2i_repro.metrics.extractors import Network
+from t2i_repro.metrics.standalone_features import StandaloneFeatures
+from t2i_repro.metrics.extractors import FeatureExtractor
 from t2i_repro.metrics.sources import open_source
 from t2i_repro.metrics.standalone import score_all
 weights = torch.randn(48, 1024, generator=torch.Generator().manual_seed(0))
-def look(images):
+def extract(images):
     features = images.flatten(1).float() @ weights / 1000
     return features, features[:, :512]
-looking = Looking({}, Path(), {})
-looking._opened["wide", "unit"] = Network("wide", look, "0" * 64, True, True)
+extractors = StandaloneFeatures({}, Path(), {})
+extractors._opened["wide", "unit"] = FeatureExtractor("wide", extract, "0" * 64, True, True)
 protocols = {"is:wide": {"metric": "inception-score", "network": "wide", "splits": 10}}
-score_all(looking, protocols, open_source(Path(sys.argv[1])), None, None, Path("store"))
+score_all(extractors, protocols, open_source(Path(sys.argv[1])), None, None, Path("store"))
 """
 
 

@@ -9,8 +9,8 @@ import pytest
 from t2i_repro.core.config import load_params
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics import cross_modal_distance, frechet_distance, r_precision
-from t2i_repro.metrics.features import Features
-from t2i_repro.metrics.registry import METRICS, captions_of, rows_of
+from t2i_repro.metrics.features import Features, captions_of, rows_of
+from t2i_repro.metrics.registry import metrics
 from t2i_repro.planning.evaluation import score
 from t2i_repro.planning.plan import Planner
 from t2i_repro.registry.papers import load_papers, measured_in
@@ -30,37 +30,38 @@ def columns() -> list[str]:
 def test_every_column_of_every_table_has_a_protocol() -> None:
     protocols = load_params(PROJECT)["protocols"]
     assert not [name for name in columns() if name not in protocols]
-    assert {entry["metric"] for entry in protocols.values()} == set(METRICS)
+    assert {entry["metric"] for entry in protocols.values()} == set(metrics())
 
 
 def test_every_protocol_is_planned_for_a_run() -> None:
     planner = Planner(PROJECT)
     run = planner.train("ssa-gan", "cub", 0)
     for name, entry in planner.params["protocols"].items():
-        alone = entry["metric"] in ("retrieval", "dataset")
-        node = score(planner, None if alone else run, name, "cub", "damsm" if entry["metric"] == "retrieval" else None)
+        metric = metrics()[entry["metric"]]
+        network = "damsm" if metric.compares_networks else None
+        node = score(planner, None if metric.of_data else run, name, "cub", network)
         assert node.inputs
         known = {planned.folder for planned in planner.nodes.values()}
         assert {given.path for given in node.inputs.values()} <= known
 
 
-def test_a_judge_sees_the_training_split_alone() -> None:
+def test_a_ranking_network_is_trained_on_the_training_split_alone() -> None:
     planner = Planner(PROJECT)
     node = score(planner, planner.train("ssa-gan", "cub", 0), "vs-similarity", "cub")
-    judge = next(planned for planned in planner.nodes.values() if planned.folder == node.inputs["judge"].path)
-    inputs = planner.inputs_of(judge)
+    ranked = next(planned for planned in planner.nodes.values() if planned.folder == node.inputs["judge"].path)
+    inputs = planner.inputs_of(ranked)
     assert {given.spec["split"] for given in inputs.values()} == {"train"}
     assert planner.inputs_of(node)["captions"].spec["split"] == "test"
     readers = [planner.inputs_of(given["captions"])["network"].kind for given in (inputs, planner.inputs_of(node))]
     assert readers == ["char-cnn-rnn"] * 2  # what HDGAN's released ranking network reads
 
 
-def test_ground_truth_is_judged_as_samples_are() -> None:
+def test_ground_truth_is_scored_as_samples_are() -> None:
     planner = Planner(PROJECT, overrides={"papers": ["hdgan"]})
     cells = planner.inputs_of(planner.table("hdgan", "table4"))
     real, fake = cells["ground-truth/cub/0"], cells["hdgan/cub/0"]
-    looked = planner.inputs_of(real)["features"]
-    assert (looked.spec["split"], planner.inputs_of(looked)["images"].kind) == ("test", "prepare")
+    features = planner.inputs_of(real)["features"]
+    assert (features.spec["split"], planner.inputs_of(features)["images"].kind) == ("test", "prepare")
     assert {role: real.inputs[role] for role in ("judge", "captions")} == {
         role: fake.inputs[role] for role in ("judge", "captions")
     }

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.ranking_network import RankingNetwork, ranking_loss
 from t2i_repro.metrics.semantic import vs_similarity
-from t2i_repro.metrics.vs_network import RankingNetwork, ranking_loss
 
 
 def test_score() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation_project import EvaluationProject, noise
 from PIL import Image
-from test_embed_and_score import World, noise
 
 from t2i_repro.cli import main
 from t2i_repro.errors import ReproError
@@ -18,10 +18,10 @@ PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EvaluationProject:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
-    return World()
+    return EvaluationProject()
 
 
 def write(folder: Path, images: np.ndarray, suffix: str = "png") -> Path:
@@ -31,13 +31,13 @@ def write(folder: Path, images: np.ndarray, suffix: str = "png") -> Path:
     return folder
 
 
-def score(world: World, samples: str, *more: str, count: int = 20) -> list[dict]:
+def score(world: EvaluationProject, samples: str, *more: str, count: int = 20) -> list[dict]:
     given = ["score", "--samples", samples, "--images", str(count), "--json", "out.json", *more]
     assert main([*given, "--network", f"inception-tf={world.network.folder}"]) == 0
     return json.loads(Path("out.json").read_text())
 
 
-def test_folder_zip_and_array_score_alike(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_zip_and_array_score_alike(world: EvaluationProject, capsys: pytest.CaptureFixture[str]) -> None:
     fake, real = noise(20), noise(18, seed=2) // 2
     write(Path("fake"), fake)
     write(Path("real"), real)
@@ -65,14 +65,14 @@ def test_folder_zip_and_array_score_alike(world: World, capsys: pytest.CaptureFi
     assert "fid:standin" in capsys.readouterr().out
 
 
-def test_features_are_kept_by_content(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_are_kept_by_content(world: EvaluationProject, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = noise(20)
     np.save("fake.npy", fake)
     wanted = ["--protocol", "is:imagenet", "--cache", "cache"]
     first = score(world, "fake.npy", *wanted)
     assert len(list(Path("cache").iterdir())) == 1
     with monkeypatch.context() as patched:
-        patched.setattr("t2i_repro.metrics.standalone_features.look", lambda *_: pytest.fail("looked again"))
+        patched.setattr("t2i_repro.metrics.standalone_features.extract", lambda *_: pytest.fail("extracted again"))
         assert score(world, "fake.npy", *wanted) == first
     fake[3, 0, 0, 0] ^= 1
     np.save("fake.npy", fake)
@@ -89,7 +89,7 @@ def test_features_are_kept_by_content(world: World, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_broken_images_are_refused(
-    world: World, images: np.ndarray, told: str, capsys: pytest.CaptureFixture[str]
+    world: EvaluationProject, images: np.ndarray, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.save("fake.npy", images)
     given = ["score", "--samples", "fake.npy", "--images", "20", "--protocol", "is:imagenet"]
@@ -98,7 +98,7 @@ def test_broken_images_are_refused(
     assert any(part in error for part in told.split("|"))
 
 
-def test_what_is_odd_is_refused_or_counted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_odd_is_refused_or_counted(world: EvaluationProject, capsys: pytest.CaptureFixture[str]) -> None:
     images = noise(20)
     images[1] = images[0]
     images[2] = 7

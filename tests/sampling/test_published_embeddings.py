@@ -15,7 +15,7 @@ from t2i_repro.core.record import building, read_record
 from t2i_repro.data.manifest import content_digest
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.extractors import open_network
+from t2i_repro.metrics.extractors import open_extractor
 from t2i_repro.planning.plan import Planner
 from t2i_repro.sampling.text import Caption
 from t2i_repro.sampling.text_encoders import load_text
@@ -82,10 +82,10 @@ def test_systems_and_judges_read_what_was_published(prepared: Path, tmp_path: Pa
     with pytest.raises(ReproError, match=r"'a purple cow': no caption of .*char_cnn_rnn\.source: trained"):
         side.of_caption(Caption("a purple cow", np.array([1])), CPU)
 
-    network = open_network(folder, CPU)
+    network = open_extractor(folder, CPU)
     assert not network.standin
-    assert network.read is not None
-    assert torch.equal(network.read(data, [5, 3]), torch.from_numpy(expected[[5, 3]]))
+    assert network.embed_captions is not None
+    assert torch.equal(network.embed_captions(data, [5, 3]), torch.from_numpy(expected[[5, 3]]))
 
 
 def test_files_of_other_captions_or_changed_since_the_plan_are_refused(prepared: Path, tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.registry import metric_of_quantities
 from t2i_repro.registry.papers import measured_in
 from t2i_repro.registry.printed import Cell, cells
-from t2i_repro.registry.systems import Definitions, resolve_systems
+from t2i_repro.registry.systems import Definitions, resolve_bases
 
-# Metrics whose protocol says, after the colon, what is counted. For all others it names the network that looks.
-QUANTITIES = ("dataset", "gpus", "ms-ssim", "params", "retrieval")
 WORTH_LISTING = 0.05
 
 
@@ -68,7 +67,7 @@ class Compared:
 def metric_of(protocol: str) -> str:
     """What a protocol measures, whichever network looks: `fid` of `fid:tf`, `fid 64px` of `fid:tf-64px`."""
     name, _, rest = protocol.partition(":")
-    if name in QUANTITIES:
+    if metric_of_quantities(protocol) is not None:
         return protocol
     size = re.search(r"[0-9]+px$", rest)
     return f"{name} {size[0]}" if size else name
@@ -82,7 +81,8 @@ def prints(papers: dict[str, dict[str, Any]]) -> Iterator[Print]:
             continue
         table = papers[cell.paper]["tables"][cell.table]
         row, column = table["rows"][cell.row], table["columns"][cell.column]
-        if cell.protocol.startswith("dataset:"):
+        metric = metric_of_quantities(cell.protocol)
+        if metric is not None and not metric.of_system:
             continue
         system = measured_in(row, column).get("system", cell.row)
         yield Print(cell, system, table["where"], row["label"], column["label"])
@@ -150,42 +150,39 @@ def mixed_rows(paper: str, own: list[Print]) -> Iterator[Contradiction]:
 def longer_is_worse(papers: dict[str, dict[str, Any]], definitions: Definitions) -> list[Contradiction]:
     """Two systems that differ in their number of epochs alone, of which the longer training has a worse number."""
     try:
-        systems = resolve_systems(definitions)
+        systems, _ = resolve_bases(definitions)
     except ReproError:
         return []  # the planner reports it; printed numbers can be compared all the same
     groups = alike(list(prints(papers)))
     found = []
     for short, long in itertools.permutations(systems, 2):
-        if not longer(systems[short], systems[long]):
-            continue
         for (system, dataset, metric), given in groups.items():
-            for one in given if system == short else []:
-                for other in groups.get((long, dataset, metric), []):
-                    if other.cell.paper == one.cell.paper and worse(other.cell, one.cell):
-                        found.append(fewer_epochs(one, other, systems, dataset, metric))
+            if system != short or not longer(systems[short], systems[long], dataset):
+                continue
+            for one, other in itertools.product(given, groups.get((long, dataset, metric), [])):
+                if other.cell.paper == one.cell.paper and worse(other.cell, one.cell):
+                    found.append(fewer_epochs(one, other, systems, dataset, metric))
     return list({contradiction.title: contradiction for contradiction in found}.values())
 
 
 def fewer_epochs(one: Print, other: Print, systems: dict[str, Any], dataset: str, metric: str) -> Contradiction:
-    epochs = [epochs_of(systems[given.system])[dataset] for given in (one, other)]
+    epochs = [epochs_on(systems[given.system], dataset) for given in (one, other)]
     says = f"{one.cell.text()} after {epochs[0]} epochs, {other.cell.text()} after {epochs[1]}."
     title = f"{other.system}: {metric} on {dataset.upper()} gets worse with longer training"
     return Contradiction("longer-is-worse", one.cell.paper, title, says, (one.place, other.place))
 
 
-def epochs_of(system: dict[str, Any]) -> dict[str, int]:
-    given = system.get("train", {}).get("epochs", {})
-    return given if isinstance(given, dict) else dict.fromkeys(("cub", "oxford", "coco"), given)
+def epochs_on(system: dict[str, Any], dataset: str) -> int | None:
+    """Epochs of training; None where the system has no value for the dataset."""
+    epochs = system.get("train", {}).get("epochs")
+    return epochs.get(dataset) if isinstance(epochs, dict) else epochs
 
 
-def longer(short: dict[str, Any], long: dict[str, Any]) -> bool:
-    """Whether two systems differ in epochs alone, of which the second has more on some dataset and fewer on none."""
+def longer(short: dict[str, Any], long: dict[str, Any], dataset: str) -> bool:
+    """Whether two systems differ in epochs alone, of which the second has more on this dataset."""
     bare = [{**given, "train": {**given.get("train", {}), "epochs": None}} for given in (short, long)]
-    if bare[0] != bare[1]:
-        return False
-    one, other = epochs_of(short), epochs_of(long)
-    shared = one.keys() & other.keys()
-    return any(other[key] > one[key] for key in shared) and all(other[key] >= one[key] for key in shared)
+    one, other = epochs_on(short, dataset), epochs_on(long, dataset)
+    return bare[0] == bare[1] and one is not None and other is not None and other > one
 
 
 def worse(one: Cell, other: Cell) -> bool:

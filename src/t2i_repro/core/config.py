@@ -110,7 +110,7 @@ def write_out_dates(params: dict[str, Any]) -> None:
 
 
 def check_names(params: dict[str, Any], path: Path) -> None:
-    """Check that names of scales, datasets and networks exist. Raises ReproError naming those that do."""
+    """Check that names of scales and datasets exist. Raises ReproError naming those that do."""
     known_scales = ", ".join(params["scales"])
     if params["scale"] not in params["scales"]:
         raise ReproError(f"{path}: scale: found {params['scale']!r}; allowed: {known_scales}")
@@ -119,11 +119,6 @@ def check_names(params: dict[str, Any], path: Path) -> None:
             if dataset not in params["datasets"]:
                 allowed = ", ".join(params["datasets"])
                 raise ReproError(f"{path}: scales.{name}.datasets: found {dataset!r}; allowed: {allowed}")
-    for name, protocol in params["protocols"].items():
-        for key in ("network", "text"):
-            if protocol.get(key) is not None and protocol[key] not in params["networks"]:
-                allowed = ", ".join(params["networks"])
-                raise ReproError(f"{path}: protocols.{name}.{key}: found {protocol[key]!r}; allowed: {allowed}")
 
 
 def resolve_scale(params: dict[str, Any]) -> dict[str, Any]:

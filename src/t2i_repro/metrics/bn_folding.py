@@ -1,4 +1,4 @@
-"""Networks that only look, made faster: BatchNorm folded into the convolution before it.
+"""Inference-only networks: BatchNorm folded into the preceding convolution.
 
 In evaluation mode BatchNorm is an affine map per channel, so it can be part of the convolution's weights. Folded in
 float64 and rounded once, features change by some 1e-6 relative, as they do with the batch size of a GPU.
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """``network`` in evaluation mode, changed in place: every BatchNorm2d that stands right after a Conv2d in its
-    parent is folded into it. Parents have to call them in that order, as Sequential and Inception's blocks do."""
+    """Put ``network`` in evaluation mode and fold every BatchNorm2d that directly follows a Conv2d in its parent, in
+    place. Parents have to call the two in that order, as Sequential and Inception's blocks do."""
     for parent in list(network.modules()):
         children = list(parent.named_children())
         for (name, layer), (after_name, after) in pairwise(children):
@@ -23,7 +23,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 
 
 def folded(layer: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """One convolution that does what ``layer`` and then ``norm``, in evaluation mode, do."""
+    """One convolution equal to ``layer`` followed by ``norm`` in evaluation mode."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = 1 / (norm.running_var.double() + norm.eps).sqrt()
@@ -47,11 +47,10 @@ def folded(layer: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     return both.to(layer.weight.device)
 
 
-def frozen(network: nn.Module, device: torch.device) -> nn.Module:
+def prepare_for_inference(network: nn.Module, device: torch.device) -> nn.Module:
     """Evaluation mode without gradients, BatchNorm folded, in the memory layout that is fastest on CPUs and GPUs.
 
-    On a GPU this process computes in full float32 from then on: TF32, which torch allows in convolutions, changes
-    features by some 1e-3.
+    On a GPU it also turns TF32 convolutions off for this process: they change features by some 1e-3.
     """
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False

@@ -1,7 +1,7 @@
-"""Verb `embed`: what a network says of every image, or of every caption, once for all metrics.
+"""Verb `embed`: features of every image, or of every caption, by one network, once for all metrics.
 
 Writes ``pooled.npy`` float32 [N, d]; ``origin.npy`` int64 [N, 3], the image, caption and class that row i belongs to
-(-1: none); and of images seen by a classifier ``probabilities.npy`` float32 [N, K] (softmax).
+(-1: none); and of images by a classifier ``probabilities.npy`` float32 [N, K] (softmax).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from t2i_repro.core.npy import NpyWriter, npy_writer
 from t2i_repro.core.record import Build, atomic_write
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.extractors import Network, open_network
+from t2i_repro.metrics.extractors import FeatureExtractor, open_extractor
 from t2i_repro.metrics.images import Images, indices_of, open_images
 
 CHUNK = 16  # images per forward pass, always: kernels chosen by batch size would change the last digits
@@ -29,7 +29,7 @@ def run(node: Node, out: Path, build: Build) -> None:
     with input `network`. Facts: network, its SHA-256, standin, n, image_size, and the digest of the content."""
     spec = node.spec
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = open_network(build.input("network"), device, spec.get("preparation", "unit"))
+    network = open_extractor(build.input("network"), device, spec.get("preparation", "unit"))
     if network.standin and not spec["standin"]:
         raise ReproError(
             f"{build.input('network')}: is a stand-in; the spec of {node.name} says that it is not. Run "
@@ -49,7 +49,7 @@ def run(node: Node, out: Path, build: Build) -> None:
     build.facts |= facts
 
 
-def embed_images(node: Node, out: Path, build: Build, network: Network) -> dict[str, object]:
+def embed_images(node: Node, out: Path, build: Build, network: FeatureExtractor) -> dict[str, object]:
     """``pooled.npy``, ``probabilities.npy`` and ``origin.npy`` of images; returns the facts about them."""
     images = open_images(build.input("images"), node.inputs["images"].kind, node.spec["split"], node.spec.get("size"))
     file = out / "probabilities.npy"
@@ -72,23 +72,23 @@ def embed_images(node: Node, out: Path, build: Build, network: Network) -> dict[
     }
 
 
-def embed_captions(node: Node, out: Path, build: Build, network: Network) -> dict[str, object]:
+def embed_captions(node: Node, out: Path, build: Build, network: FeatureExtractor) -> dict[str, object]:
     """``pooled.npy`` and ``origin.npy`` of every caption of a split, in the dataset's order."""
-    if network.read is None:
-        raise ReproError(f"{node.name}: {network.name} reads no captions; expected a damsm, CLIP or char-cnn-rnn")
+    if network.embed_captions is None:
+        raise ReproError(f"{node.name}: {network.name} reads no captions; expected a network with a text encoder")
     data = Prepared(build.input("images"))
     images = indices_of(data, node.spec["split"])
     captions = np.concatenate([np.array(data.caption_ids(int(image)), dtype=np.int64) for image in images])
-    told, dimensions = hashlib.sha256(), 0
+    hashed, dimensions = hashlib.sha256(), 0
     with npy_writer(out / "pooled.npy", len(captions)) as pooled:
         for start in tqdm(range(0, len(captions), CAPTIONS), desc=node.name, unit="batch", disable=None):
             part = captions[start : start + CAPTIONS].tolist()
-            rows = network.read(data, part).float().cpu().numpy()
+            rows = network.embed_captions(data, part).float().cpu().numpy()
             check_finite({"embedding of caption": rows}, start, node.name)
             pooled.write(rows)
             dimensions = rows.shape[1]
             for caption in part:
-                told.update(data.caption(caption).encode() + b"\0")
+                hashed.update(data.caption(caption).encode() + b"\0")
     owners = data.caption_image[captions]
     write_origin(out, np.stack([owners, captions, data.class_ids[owners]], axis=1))
     return {
@@ -96,7 +96,7 @@ def embed_captions(node: Node, out: Path, build: Build, network: Network) -> dic
         "n": len(captions),
         "dimensions": dimensions,
         "has_classes": data.has_classes,
-        "seen": told.hexdigest(),
+        "seen": hashed.hexdigest(),
     }
 
 
@@ -106,12 +106,12 @@ def write_origin(out: Path, origin: np.ndarray) -> None:
 
 
 def embed(
-    images: Images, network: Network, pooled_rows: NpyWriter, probability_rows: NpyWriter, title: str
+    images: Images, network: FeatureExtractor, pooled_rows: NpyWriter, probability_rows: NpyWriter, title: str
 ) -> tuple[int, int, str]:
     """Write pooled features [N, d] and probabilities [N, K]; returns d, K (0: no classes) and the SHA-256 of all
     pixels. Constant memory.
 
-    A row depends on its image alone. Raises ReproError on NaN, and where all images have the same features.
+    A row depends on its image alone. Raises ReproError on NaN, and when all images have the same features.
     """
     first: np.ndarray | None = None
     alike, shape, seen = True, (0, 0), hashlib.sha256()
@@ -121,7 +121,7 @@ def embed(
             if block.shape[1:] != (images.size, images.size, 3):
                 raise ReproError(f"{title}: images {start}..: found {block.shape[1:]}; expected {images.size} px, RGB")
             seen.update(np.ascontiguousarray(block).data)
-            pooled, probabilities = look(network, block)
+            pooled, probabilities = extract(network, block)
             check_finite({"pooled features of image": pooled, "probabilities of image": probabilities}, start, title)
             if first is None:
                 first, shape = pooled[0], (pooled.shape[1], probabilities.shape[1])
@@ -134,26 +134,26 @@ def embed(
     if alike and images.count > 1:
         raise ReproError(
             f"{title}: all {images.count} images have the same features: the images are all alike (a collapsed "
-            f"generator?), or the network sees nothing; look at the sample's preview.png"
+            f"generator?), or the network is broken; see the sample's preview.png"
         )
     return *shape, seen.hexdigest()
 
 
-def look(network: Network, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features and probabilities ([B, 0] where there are no classes) of at most CHUNK images uint8 [B, S, S, 3],
-    filled up to CHUNK."""
+def extract(network: FeatureExtractor, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features [B, d] and probabilities [B, K] (K = 0: no classes) of at most CHUNK images uint8 [B, S, S, 3], padded
+    to CHUNK."""
     filled = np.zeros((CHUNK, *block.shape[1:]), dtype=np.uint8)
     filled[: len(block)] = block
-    pooled, logits = network.look(torch.from_numpy(filled).permute(0, 3, 1, 2))
-    known = pooled[: len(block)].float().cpu().numpy()
+    pooled, logits = network.extract(torch.from_numpy(filled).permute(0, 3, 1, 2))
+    features = pooled[: len(block)].float().cpu().numpy()
     if logits is None:
-        return known, np.zeros((len(block), 0), dtype=np.float32)
-    return known, torch.softmax(logits[: len(block)].double(), dim=1).float().cpu().numpy()
+        return features, np.zeros((len(block), 0), dtype=np.float32)
+    return features, torch.softmax(logits[: len(block)].double(), dim=1).float().cpu().numpy()
 
 
-def check_finite(given: dict[str, np.ndarray], start: int, title: str) -> None:
-    """Refuse NaN and infinity; `start` is the number of the first row."""
-    for what, values in given.items():
+def check_finite(arrays: dict[str, np.ndarray], start: int, title: str) -> None:
+    """Refuse NaN and infinity; `start` is the index of the first row."""
+    for what, values in arrays.items():
         bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(bad):
             raise ReproError(

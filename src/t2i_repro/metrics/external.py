@@ -1,7 +1,7 @@
-"""Verb `import`: images that others generated, or a run that was trained elsewhere, in the form of our own.
+"""Verb `import`: convert images that others generated, or a run trained elsewhere, to this project's artefacts.
 
-Samples become ``images.npy`` and, where captions are given, ``captions.csv``, as `sample` writes them; of a run the
-files that its record names are copied. Needs no torch.
+Samples become ``images.npy`` and, with captions, ``captions.csv``, as `sample` writes them; of a run the files that its
+record names are copied. Needs no torch.
 """
 
 import csv
@@ -23,11 +23,11 @@ from t2i_repro.metrics.sources import LOSSLESS, LOSSY, Source, open_source, read
 
 BLOCK = 64  # images read at a time
 COLUMNS = ("index", "image_id", "caption_id", "caption")
-RESUMES = ("checkpoint.pt",)  # only a training that goes on needs it
+RESUMES = ("checkpoint.pt",)  # only needed to resume the training
 
 
 def run(node: Node, out: Path, build: Build) -> None:
-    """Build an `import-samples` or an `import-run`. Raises ReproError where the content is not what was planned."""
+    """Build an `import-samples` or an `import-run`. Raises ReproError if the content is not the planned one."""
     path = Path(node.locations["path"])
     if node.kind == "import-samples":
         check_content(path, node.spec["content"])
@@ -83,23 +83,23 @@ def write_images(path: Path, source: Source, side: int, title: str) -> None:
             bar.update(len(block))
 
 
-def write_captions(path: Path, given: Path, spec: dict[str, object], source: Source, data: Prepared) -> None:
-    """Which caption of which image each was made from, found by its words among the captions of the split.
+def write_captions(path: Path, captions: Path, spec: dict[str, object], source: Source, data: Prepared) -> None:
+    """Write the caption and image that each sample was made from, found by its words among the captions of the split.
 
-    Raises ReproError where captions are not of that split.
+    Raises ReproError on captions of no image of that split.
     """
-    check_content(given, str(spec["captions"]))
+    check_content(captions, str(spec["captions"]))
     known: dict[tuple[str, ...], int] = {}
     for image in data.splits[str(spec["split"])]:
         for caption in data.caption_ids(int(image)):
             known.setdefault(tuple(tokenise(data.caption(caption))), caption)
-    texts = [text for text, _ in read_captions(given, source)]
+    texts = [text for text, _ in read_captions(captions, source)]
     found = [known.get(tuple(tokenise(text))) for text in texts]
-    strange = [text for text, caption in zip(texts, found, strict=True) if caption is None]
-    if strange:
+    unknown = [text for text, caption in zip(texts, found, strict=True) if caption is None]
+    if unknown:
         raise ReproError(
-            f"{given}: {len(strange)} of {len(texts)} captions are none of the split {spec['split']}, such as "
-            f"{strange[0]!r}; give those the images were made from, or leave `captions` out of params.yaml: outside"
+            f"{captions}: {len(unknown)} of {len(texts)} captions are none of the split {spec['split']}, such as "
+            f"{unknown[0]!r}; give those the images were made from, or leave `captions` out of params.yaml: outside"
         )
     with atomic_write(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
@@ -114,15 +114,15 @@ def write_captions(path: Path, given: Path, spec: dict[str, object], source: Sou
 def import_run(node: Node, path: Path, out: Path, build: Build) -> None:
     """The files of a finished run, each checked against the run's own record, without what only resuming needs."""
     record = read_record(path)
-    needed = ["generator.pt", *(["text_encoder.pt"] if node.spec["system"].get("text") == "tuned" else [])]
-    absent = [name for name in needed if not (path / name).is_file()]
+    required = ["generator.pt", *(["text_encoder.pt"] if node.spec["system"].get("text") == "tuned" else [])]
+    absent = [name for name in required if not (path / name).is_file()]
     if absent:
         raise ReproError(f"{path}: {', '.join(absent)} is not there; expected the folder of a finished run")
-    there = {name: file for name, file in hash_files(path).items() if name != "record.json"}
-    wrong = sorted(name for name, file in there.items() if record["files"].get(name) != file)
+    present = {name: file for name, file in hash_files(path).items() if name != "record.json"}
+    wrong = sorted(name for name, file in present.items() if record["files"].get(name) != file)
     if wrong:
         raise ReproError(f"{path}: not what its record says: {', '.join(wrong)}. Fetch it again.")
-    for name in there:
+    for name in present:
         if name not in RESUMES:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path / name, out / name)

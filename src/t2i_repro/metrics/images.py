@@ -1,4 +1,4 @@
-"""Images to be judged, by number: a sample folder, or the real images of a split of a prepared dataset."""
+"""Images to evaluate: those of a sample folder, or the real images of a split of a prepared dataset."""
 
 import csv
 from collections.abc import Callable
@@ -21,11 +21,10 @@ ODD = {"duplicates": "are there twice", "lossy": "are in a lossy format"}
 class Images:
     """``read(start, stop)`` -> uint8 [stop - start, S, S, 3], RGB, S = ``size``.
 
-    ``real``: of the dataset, not samples. ``data_is_standin``: the dataset they are, or learned from, is procedural.
-    ``run``: path and digest of the training they come from. ``origin`` int64 [N, 3]: numbers of the image of the
-    dataset, of the caption and of the class that each belongs to, -1 where there is none. ``reduced``: samples made
-    smaller here, for want of those of an earlier stage. ``outside``: who made them, where it was not this project
-    (`outside_of`).
+    ``real``: images of the dataset, not samples. ``data_is_standin``: the dataset is procedural. ``run``: path and
+    digest of the training they come from. ``origin`` int64 [N, 3]: indices of the dataset's image, of the caption and
+    of the class of each, -1 for none. ``reduced``: samples made smaller here, because the run keeps none of an earlier
+    stage. ``outside``: who made them, if not this project (`outside_of`).
     """
 
     count: int
@@ -40,8 +39,8 @@ class Images:
 
 
 def open_images(folder: Path, kind: str, split: str | None, size: int | None = None) -> Images:
-    """Images of a `sample` or a `prepare` artefact; of the second, those of ``split``. ``size``: side in pixels, where
-    not that of the last stage."""
+    """Images of a `sample` or an `import-samples` artefact, or of ``split`` of a `prepare` artefact. ``size``: side in
+    pixels if not that of the last stage."""
     if kind in ("sample", "import-samples"):
         return open_samples(folder, size)
     if kind == "prepare" and split is not None:
@@ -52,8 +51,8 @@ def open_images(folder: Path, kind: str, split: str | None, size: int | None = N
 
 
 def open_samples(folder: Path, size: int | None = None) -> Images:
-    """`images.npy` of a sample folder, memory-mapped. At a smaller ``size``: `images-SIZE.npy`, what an earlier stage
-    of the generator painted, or else the images reduced to it."""
+    """`images.npy` of a sample folder, memory-mapped. At a smaller ``size``: `images-SIZE.npy`, the output of an
+    earlier stage of the generator, or else the images reduced to it."""
     stage = folder / f"images-{size}.npy"
     path = stage if stage.exists() else folder / "images.npy"
     try:
@@ -81,11 +80,11 @@ def open_samples(folder: Path, size: int | None = None) -> Images:
 
 
 def outside_of(record: dict[str, Any]) -> dict[str, Any] | None:
-    """Source (samples, checkpoint), provenance and SHA-256 of what others made, of the record of a sample or a run;
-    None where we made it. What is odd about it stands in `remarks`."""
+    """Source (samples, checkpoint), provenance, SHA-256 and `remarks` on oddities of what others made, from the record
+    of a sample or a run; None if this project made it."""
     if record["kind"] == "import-samples":
         facts, content = record["facts"], record["spec"]["content"]
-        remarks = [f"{facts[what]} of {facts['images']} images {told}" for what, told in ODD.items() if facts[what]]
+        remarks = [f"{facts[what]} of {facts['images']} images {text}" for what, text in ODD.items() if facts[what]]
         return {"source": "samples", **record["spec"]["provenance"], "sha256": content, "remarks": remarks}
     if record["kind"] == "import-run":
         spec = record["spec"]
@@ -94,9 +93,18 @@ def outside_of(record: dict[str, Any]) -> dict[str, Any] | None:
     return outside_of(read_record(Path(run["path"]))) if run["kind"] == "import-run" else None
 
 
+def outside_remarks(outside: dict[str, Any] | None) -> list[str]:
+    """Remarks to show with every number of what others made (`outside` of metric.json)."""
+    if outside is None:
+        return []
+    note = f" ({outside['note']})" if "note" in outside else ""
+    made = f"outside {outside['source']}: {outside['by']}, {outside['from']}, {outside['date']}{note}"
+    return [f"{made}; SHA-256 {outside['sha256'][:12]}", *outside["remarks"]]
+
+
 def rows(path: Path, images: npt.NDArray[np.uint8], start: int, stop: int) -> npt.NDArray[np.uint8]:
-    """Images start .. stop - 1, read into memory of their own: pages of a mapped file would count as ours until the
-    system wants them back, 6 GB of them for 30,000 images."""
+    """Images start .. stop - 1, copied from the file: pages of a mapped file would count as memory of this process
+    until the system reclaims them, 6 GB for 30,000 images."""
     offset = getattr(images, "offset", 0) + start * images[0].nbytes
     stop = min(stop, len(images))
     found = np.fromfile(path, np.uint8, (stop - start) * images[0].nbytes, offset=offset)
@@ -121,8 +129,7 @@ def origin_of_samples(path: Path, data: Prepared, count: int) -> npt.NDArray[np.
 
 def open_real(folder: Path, split: str, size: int | None = None) -> Images:
     """The images of a split, centre-cropped to the size GANs are trained at: short side int(size * 76 / 64), as stored,
-    then size x size. At a smaller ``size`` the crop is reduced, as earlier stages see it. Images stand in the order of
-    the dataset."""
+    then size x size. At a smaller ``size`` the crop is reduced, as earlier stages see it. Order of the dataset."""
     data = Prepared(folder)
     indices, side = indices_of(data, split), size or data.image_size
 
@@ -135,7 +142,7 @@ def open_real(folder: Path, split: str, size: int | None = None) -> Images:
 
 
 def indices_of(data: Prepared, split: str) -> npt.NDArray[np.int64]:
-    """Numbers of the images of a split. Raises ReproError where there is no such split."""
+    """Indices of the images of a split. Raises ReproError when there is no such split."""
     if split not in data.splits:
         raise ReproError(f"{data.folder}: split: found {split!r}; allowed: {', '.join(data.splits)}")
     return data.splits[split]
@@ -144,7 +151,7 @@ def indices_of(data: Prepared, split: str) -> npt.NDArray[np.int64]:
 def reduced(images: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     """Images [B, S, S, 3] at ``side`` pixels, by PIL's bilinear filter (which averages when it reduces).
 
-    Raises ReproError where they would have to grow.
+    Raises ReproError when they are smaller.
     """
     if images.shape[1] == side:
         return images

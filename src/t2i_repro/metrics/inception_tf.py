@@ -1,8 +1,8 @@
 """The Inception of 2015 that FID and IS are defined with, from torch-fidelity's port and its weights, in less time.
 
-The values are the port's to 1e-6 relative. What is saved, on CPUs: BatchNorm (``folding.py``); passes over memory, by
-a ReLU inside the convolution; the resize, ten times slower as indexing; averages of 768 channels where 192 do; and the
-cost of fresh memory for large batches.
+The values are the port's to 1e-6 relative. Saved on CPUs: BatchNorm (`bn_folding.py`); passes over memory, by a ReLU
+inside the convolution; the resize, ten times slower as indexing; averages of 768 channels where 192 do; and the cost of
+fresh memory for large batches.
 """
 
 from functools import cache
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.metrics.bn_folding import frozen
+from t2i_repro.metrics.bn_folding import prepare_for_inference
 
 SIDE = 299
 SLICE = 4  # images at a time on CPUs while they are large: more leave the cache, and are fresh memory each time
@@ -58,7 +58,7 @@ class InceptionTF(nn.Module):
 
     def __init__(self, port: nn.Module, device: torch.device) -> None:
         super().__init__()
-        frozen(port, device)
+        prepare_for_inference(port, device)
         self.early, self.late = nn.Sequential(), nn.Sequential()
         layers = self.early
         for name, part in port.named_children():
@@ -109,8 +109,8 @@ class Branches(nn.Module):
         super().__init__()
         self.branches = nn.ModuleList(branches)
 
-    def forward(self, given: Tensor) -> Tensor:
-        return torch.cat([branch(given) for branch in self.branches], dim=1)
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.cat([branch(inputs) for branch in self.branches], dim=1)
 
 
 class Averaged(nn.Module):
@@ -121,8 +121,8 @@ class Averaged(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, given: Tensor) -> Tensor:
-        return F.avg_pool2d(self.layer(given), 3, stride=1, padding=1, count_include_pad=False).relu_()
+    def forward(self, inputs: Tensor) -> Tensor:
+        return F.avg_pool2d(self.layer(inputs), 3, stride=1, padding=1, count_include_pad=False).relu_()
 
 
 class Rectified(nn.Module):
@@ -132,25 +132,25 @@ class Rectified(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, given: Tensor) -> Tensor:
-        if given.device.type == "cpu" and one_pass_is_right():
-            return one_pass(given, self.layer)
-        return self.layer(given).relu_()
+    def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.device.type == "cpu" and one_pass_is_right():
+            return one_pass(inputs, self.layer)
+        return self.layer(inputs).relu_()
 
 
-def one_pass(given: Tensor, layer: nn.Conv2d) -> Tensor:
+def one_pass(inputs: Tensor, layer: nn.Conv2d) -> Tensor:
     """oneDNN's convolution with ReLU, which torch's own compiler uses. No public part of torch: see below."""
     sizes = layer.padding, layer.stride, layer.dilation, layer.groups
-    return torch.ops.mkldnn._convolution_pointwise(given, layer.weight, layer.bias, *sizes, "relu", [], "")
+    return torch.ops.mkldnn._convolution_pointwise(inputs, layer.weight, layer.bias, *sizes, "relu", [], "")
 
 
 @cache
 def one_pass_is_right() -> bool:
     """Whether this torch has ``one_pass`` and it does what its two public steps do."""
     layer = nn.Conv2d(3, 4, (1, 3), padding=(0, 1)).requires_grad_(False)
-    given = torch.linspace(-1, 1, 2 * 3 * 5 * 5).reshape(2, 3, 5, 5)
+    inputs = torch.linspace(-1, 1, 2 * 3 * 5 * 5).reshape(2, 3, 5, 5)
     try:
-        return torch.allclose(one_pass(given, layer), layer(given).relu(), rtol=1e-4, atol=1e-5)
+        return torch.allclose(one_pass(inputs, layer), layer(inputs).relu(), rtol=1e-4, atol=1e-5)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
 

@@ -1,4 +1,4 @@
-"""What a metric is given, and what it gives."""
+"""What a metric reads, and what it returns."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,24 +11,27 @@ from t2i_repro.metrics.images import Images
 
 
 @dataclass(frozen=True)
-class Given:
-    """Inputs of a score, by role; None where the protocol does not ask for it."""
+class MetricInputs:
+    """Inputs of a score by role; None for roles that the metric does not read (`Metric.inputs`)."""
 
     features: Features | None = None  # of the samples
-    reference: Features | None = None  # of real images, seen by the same network
+    reference: Features | None = None  # of real images, by the same network
     captions: Features | None = None  # of every caption of a split
-    images: Images | None = None  # the samples themselves
-    judge: Path | None = None  # folder of a ranking network
+    images: Images | None = None  # the samples
+    ranking_network: Path | None = None  # folder of the ranking network
     data: Prepared | None = None
     run: dict[str, Any] | None = None  # record of a training
-    text: Path | None = None  # folder of the encoder it reads captions through
+    text: Path | None = None  # folder of the text encoder of that training
 
 
 @dataclass(frozen=True)
-class Result:
-    """``std``: as papers print it, over ``details["std_over"]``. ``uncertainty``: an interval over samples.
-    ``floor``: what a perfect generator scores at this N. ``shortfalls``: where fewer samples than the protocol asks
-    were to be had."""
+class MetricResult:
+    """``value`` in the unit that papers print, of ``n`` samples.
+
+    ``std``: as papers print it, over ``details["std_over"]``. ``uncertainty``: 95% interval over samples
+    (`intervals.py`). ``floor``: score of a perfect generator at this N. ``shortfalls``: reasons why the number is not
+    comparable with print that only the metric knows.
+    """
 
     value: float
     n: int
@@ -39,7 +42,8 @@ class Result:
     shortfalls: list[str] = field(default_factory=list)
 
 
-def needed(value: Any, role: str) -> Any:
+def require(value: Any, role: str) -> Any:
+    """``value``. Raises ReproError when the input is missing."""
     if value is None:
-        raise ReproError(f"this metric needs the input {role!r}, and the spec gives none; plan again")
+        raise ReproError(f"this metric reads the input {role!r}, and the spec has none; run `t2i-repro plan` again")
     return value

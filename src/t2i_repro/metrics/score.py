@@ -2,21 +2,21 @@
 
 ``metric.json``::
 
-    protocol     "fid:tf", or "fid:standin" where a stand-in network takes the protocol's place
+    protocol     "fid:tf", or "fid:standin" for a stand-in network
     asked        protocol of params.yaml that the cell asks for
-    metric       key of `protocols.METRICS`
+    metric       name of its declaration (`definitions/`)
     value, std   in the unit that papers print; std over `details.std_over` (IS: population std over splits), or null
     n            number of samples
-    network      artefact the network comes from; `network_sha256`: of its weights; `preparation`: of the images
+    network      artefact of the feature extractor; `network_sha256`: of its weights; `preparation`: of the images
     standin      whether the network is a stand-in
-    comparable   whether the number may be compared with print; `obstacles` says why not
+    comparable   whether the number may be compared with print; `obstacles`: why not
     caveats      what still differs from the printed protocol
     reference    real set of a distance: {split, n, data}; null for others
     run          path and digest of the training, null for images without one
     outside      null, or who made samples or checkpoint: {source, by, from, date, sha256, remarks}
     uncertainty  interval over samples: {low, high, error, method, confidence}, or null
-    noise_floor  what a perfect generator scores at this N: {mean, std, samples, repeats}, or null
-    details      what the metric alone has to tell
+    noise_floor  score of a perfect generator at this N: {mean, std, samples, repeats}, or null
+    details      what only this metric reports
 """
 
 from pathlib import Path
@@ -27,12 +27,11 @@ from t2i_repro.core.record import Build, read_record, write_json
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.features import Features, open_features
-from t2i_repro.metrics.images import open_images, outside_of
-from t2i_repro.metrics.inputs import Given
-from t2i_repro.metrics.registry import METRICS
-from t2i_repro.planning.external import told_outside
+from t2i_repro.metrics.images import open_images, outside_of, outside_remarks
+from t2i_repro.metrics.inputs import MetricInputs
+from t2i_repro.metrics.registry import Metric, metrics
 
-COMPARABLE_SCALE = "paper"  # of params.yaml: the only scale whose numbers may stand beside printed ones
+COMPARABLE_SCALE = "paper"  # of params.yaml: the only scale whose numbers are comparable with printed ones
 EMPTY_FACTS: dict[str, Any] = {"network": None, "network_sha256": None, "preparation": None, "standin": False}
 EMPTY_FACTS |= {
     "run": None,
@@ -48,21 +47,22 @@ def run(node: Node, out: Path, build: Build) -> None:
 
     Raises ReproError on the wrong N, and on features of different networks or image sizes.
     """
-    given = open_given(node, build)
-    facts = facts_of(given, node)
-    if given.features is not None:
+    metric, protocol = metrics()[node.spec["metric"]], node.spec["protocol"]
+    inputs = open_inputs(node, build)
+    facts = facts_of(inputs, node)
+    if inputs.features is not None:
         if "images" in node.spec:  # real images in the place of samples are as many as there are
-            check_count(given.features, node.spec["images"], node.spec["protocol"])
-        if given.reference is not None:
-            check_same(given.features, given.reference)
-    if given.images is not None and given.images.count != node.spec["images"]:
-        raise ReproError(wrong_count(node.spec["protocol"], node.spec["images"], given.images.count, facts["images"]))
-    result = METRICS[node.spec["metric"]](given, node.spec)
+            check_count(inputs.features, node.spec["images"], protocol)
+        if inputs.reference is not None:
+            check_same(inputs.features, inputs.reference)
+    if inputs.images is not None and inputs.images.count != node.spec["images"]:
+        raise ReproError(wrong_count(protocol, node.spec["images"], inputs.images.count, facts["images"]))
+    result = metric.score(inputs, node.spec)
     obstacles = obstacles_to_comparison(node.scale, facts) + result.shortfalls
-    metric = {
-        "protocol": label(node.spec["protocol"], facts["standin"]),
-        "asked": node.spec["protocol"],
-        "metric": node.spec["metric"],
+    content = {
+        "protocol": label(protocol, facts["standin"]),
+        "asked": protocol,
+        "metric": metric.name,
         "value": result.value,
         "std": result.std,
         "n": result.n,
@@ -72,61 +72,64 @@ def run(node: Node, out: Path, build: Build) -> None:
         "standin": facts["standin"],
         "comparable": not obstacles,
         "obstacles": obstacles,
-        "caveats": caveats(node.spec["protocol"], facts),
-        "reference": None if given.reference is None else describe(given.reference),
+        "caveats": caveats(protocol, metric, facts),
+        "reference": None if inputs.reference is None else describe(inputs.reference),
         "run": facts["run"],
         "outside": facts["outside"],
         "uncertainty": result.uncertainty,
         "noise_floor": result.floor,
         "details": result.details,
     }
-    write_json(out / "metric.json", metric)
-    build.facts |= {key: metric[key] for key in ("protocol", "value", "std", "n", "standin", "comparable")}
+    write_json(out / "metric.json", content)
+    build.facts |= {key: content[key] for key in ("protocol", "value", "std", "n", "standin", "comparable")}
 
 
-def open_given(node: Node, build: Build) -> Given:
-    """The inputs, by role."""
+def open_inputs(node: Node, build: Build) -> MetricInputs:
+    """The inputs by role."""
     opened: dict[str, Any] = {
         role: open_features(build.input(role)) for role in ("features", "reference", "captions") if role in node.inputs
     }
     if "images" in node.inputs:
         opened["images"] = open_images(build.input("images"), node.inputs["images"].kind, None, node.spec.get("size"))
-    opened |= {role: build.input(role) for role in ("judge", "text") if role in node.inputs}
+    if "judge" in node.inputs:  # the role's name is part of digests
+        opened["ranking_network"] = build.input("judge")
+    if "text" in node.inputs:
+        opened["text"] = build.input("text")
     if "data" in node.inputs:
         opened["data"] = Prepared(build.input("data"))
     if "run" in node.inputs:
         opened["run"] = read_record(build.input("run"))
-    return Given(**opened)
+    return MetricInputs(**opened)
 
 
-def facts_of(given: Given, node: Node) -> dict[str, Any]:
-    """What is known of network, data and run, from whichever input knows it."""
+def facts_of(inputs: MetricInputs, node: Node) -> dict[str, Any]:
+    """Facts about network, data and run, from whichever input has them."""
     facts = dict(EMPTY_FACTS)
-    looked = [features for features in (given.captions, given.reference, given.features) if features is not None]
-    for features in looked:  # the samples' facts last: they win
+    extracted = [one for one in (inputs.captions, inputs.reference, inputs.features) if one is not None]
+    for features in extracted:  # the samples' facts last: they win
         facts |= features.facts
-    facts["standin"] = any(features.facts["standin"] for features in looked)
-    facts["data_is_standin"] = any(features.facts["data_is_standin"] for features in looked)
-    if given.images is not None:
-        facts |= {"run": given.images.run, "images": node.inputs["images"].path, "reduced": given.images.reduced}
-        facts["outside"] = given.images.outside
-        facts["data_is_standin"] = given.images.data_is_standin
-    if given.run is not None:
+    facts["standin"] = any(features.facts["standin"] for features in extracted)
+    facts["data_is_standin"] = any(features.facts["data_is_standin"] for features in extracted)
+    if inputs.images is not None:
+        facts |= {"run": inputs.images.run, "images": node.inputs["images"].path, "reduced": inputs.images.reduced}
+        facts["outside"] = inputs.images.outside
+        facts["data_is_standin"] = inputs.images.data_is_standin
+    if inputs.run is not None:
         facts["run"] = {key: getattr(node.inputs["run"], key) for key in ("path", "digest")}
-        facts["data_is_standin"] = given.run["facts"].get("standin", False)
-        facts["outside"] = outside_of(given.run)
-    if given.data is not None:
-        facts["data_is_standin"] = given.data.raw_is_standin
+        facts["data_is_standin"] = inputs.run["facts"].get("standin", False)
+        facts["outside"] = outside_of(inputs.run)
+    if inputs.data is not None:
+        facts["data_is_standin"] = inputs.data.raw_is_standin
     return facts
 
 
 def label(protocol: str, standin: bool) -> str:
-    """Name that stands beside the number: a stand-in network never carries the name of the network it stands for."""
+    """Name shown with the number: a stand-in network never carries the name of the network it replaces."""
     return f"{protocol.split(':')[0]}:standin" if standin else protocol
 
 
 def check_count(features: Features, asked: int, protocol: str) -> None:
-    """A metric depends on its N (a FID falls with it), so the wrong one is refused."""
+    """Refuse another number of samples: metrics depend on it (FID falls as N grows)."""
     if len(features.pooled) != asked:
         raise ReproError(wrong_count(protocol, asked, len(features.pooled), features.facts["images"]))
 
@@ -139,7 +142,7 @@ def wrong_count(protocol: str, asked: int, there: int, where: str) -> str:
 
 
 def check_same(features: Features, reference: Features) -> None:
-    """Samples and real images must have been seen by the same weights, at the same size, prepared alike."""
+    """Refuse samples and real images that differ in network, image size or preparation."""
     compared = {
         "network_sha256": "network",
         "image_size": "image size",
@@ -155,26 +158,23 @@ def check_same(features: Features, reference: Features) -> None:
 
 
 def obstacles_to_comparison(scale: str, facts: dict[str, Any]) -> list[str]:
-    """Why a number may not stand beside a printed one; empty when it may."""
-    told = {
+    """Why a number is not comparable with a printed one; empty when it is."""
+    obstacles = {
         f"{scale} scale": scale != COMPARABLE_SCALE,
         "stand-in data": facts["data_is_standin"],
         "stand-in network": facts["standin"],
     }
-    return [reason for reason, holds in told.items() if holds]
+    return [reason for reason, holds in obstacles.items() if holds]
 
 
-def caveats(protocol: str, facts: dict[str, Any]) -> list[str]:
+def caveats(protocol: str, metric: Metric, facts: dict[str, Any]) -> list[str]:
     """What differs from the printed protocol even where numbers are comparable (docs/metrics.md)."""
     found = []
     if facts["reduced"]:
         found.append(f"{protocol}: images of the last stage, reduced; the run keeps none of its earlier stages")
     if facts["network_trained_by_us"] and not facts["standin"]:
-        found.append(f"{protocol}: the network was {TRAINED.get(protocol.split(':')[0], 'trained by this project')}")
-    return found + told_outside(facts["outside"])
-
-
-TRAINED = {"is": "fine-tuned by this project; the one released in 2016 is another"}
+        found.append(f"{protocol}: the network was {metric.trained_network}")
+    return found + outside_remarks(facts["outside"])
 
 
 def describe(reference: Features) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""`python -m t2i_repro score --samples DIR ...`: the evaluator on anybody's images, without the pipeline.
+"""`python -m t2i_repro score --samples DIR ...`: evaluate any images, without the pipeline.
 
     python -m t2i_repro score --samples fake/ --real real.zip --protocol fid:tf --protocol kid:tf --images 30000
     python -m t2i_repro score --samples fake.npz --captions c.csv --real real/ --protocol cmd:grgan --json out.json
 
 Protocols are those of params.yaml. Weights: `python -m t2i_repro fetch inception-tf-2015 --to DIR`, then --weights DIR;
-their SHA-256 is checked. --network NAME=FOLDER puts an artefact of the pipeline in a network's place, labelled so.
+their SHA-256 is checked. --network NAME=FOLDER uses an artefact of the pipeline instead of a network, labelled so.
 Captions: a .csv with a column `caption` (optional: `file`, `class`), or one caption a line, in the images' order.
 """
 
@@ -22,23 +22,13 @@ from t2i_repro.core.record import write_json
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.features import Features
 from t2i_repro.metrics.images import Images
-from t2i_repro.metrics.inputs import Given, Result
-from t2i_repro.metrics.registry import METRICS
+from t2i_repro.metrics.inputs import MetricInputs, MetricResult
+from t2i_repro.metrics.registry import check_params, metrics
 from t2i_repro.metrics.score import label
 from t2i_repro.metrics.sources import Source, open_source, read_captions
 
 if TYPE_CHECKING:
-    from t2i_repro.metrics.standalone_features import Looking
-
-ALONE = (
-    "inception-score",
-    "frechet-distance",
-    "frechet-infinity",
-    "kernel-distance",
-    "r-precision",
-    "ms-ssim",
-    "cross-modal-distance",
-)
+    from t2i_repro.metrics.standalone_features import StandaloneFeatures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,15 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", action="append", default=[], metavar="NAME", help="of params.yaml; several times")
     parser.add_argument("--images", type=int, metavar="N", help="number of samples; default: what the papers use")
     parser.add_argument("--weights", type=Path, default=Path(), metavar="DIR", help="folder of fetched weights")
-    parser.add_argument("--network", action="append", default=[], metavar="NAME=FOLDER", help="an artefact instead")
+    parser.add_argument("--network", action="append", default=[], metavar="NAME=FOLDER", help="use an artefact instead")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep features there, by content")
     parser.add_argument("--lossy", action="store_true", help="take samples in lossy formats (JPEG), and say so")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
 
 
 def main(args: argparse.Namespace) -> None:
-    """Score and print a table. Raises ReproError on the wrong N, on lossy or unfit images, on missing weights."""
+    """Score and print a table. Raises ReproError on the wrong N, lossy or unfit images, missing weights."""
     params = load_params(Path.cwd())
+    check_params(params, "params.yaml")
     if args.samples is None or not args.protocol:
         raise ReproError("expected --spec FILE, or --samples IMAGES with --protocol NAME; see --help")
     protocols = {name: known_protocol(name, params) for name in args.protocol}
@@ -74,73 +65,93 @@ def main(args: argparse.Namespace) -> None:
             f"save PNG, or give --lossy"
         )
     real = None if args.real is None else open_source(args.real)
-    texts = None if args.captions is None else read_captions(args.captions, samples)
-    with tempfile.TemporaryDirectory() as scratch:
-        from t2i_repro.metrics.standalone_features import Looking
+    captions = None if args.captions is None else read_captions(args.captions, samples)
+    # Imports torch: a wrong argument should not wait for it.
+    from t2i_repro.metrics.standalone_features import StandaloneFeatures
 
-        looking = Looking(params, args.weights, dict(entry.split("=", 1) for entry in args.network))
-        results = score_all(looking, protocols, samples, real, texts, args.cache or Path(scratch))
-    print(shown(results))
+    with tempfile.TemporaryDirectory() as scratch:
+        extractors = StandaloneFeatures(params, args.weights, dict(entry.split("=", 1) for entry in args.network))
+        results = score_all(extractors, protocols, samples, real, captions, args.cache or Path(scratch))
+    print(as_text(results))
     if args.json is not None:
         write_json(args.json, results)
 
 
 def known_protocol(name: str, params: dict[str, Any]) -> dict[str, Any]:
-    usable = [key for key, entry in params["protocols"].items() if entry["metric"] in ALONE]
+    """A protocol that can be scored without the pipeline. Raises ReproError naming those that can."""
+    usable = [key for key, entry in params["protocols"].items() if metrics()[entry["metric"]].standalone]
     if name not in usable:
         raise ReproError(f"--protocol: found {name!r}; allowed: {', '.join(usable)}")
     return params["protocols"][name]
 
 
 def score_all(
-    looking: "Looking",
+    extractors: "StandaloneFeatures",
     protocols: dict[str, dict[str, Any]],
     samples: Source,
     real: Source | None,
-    texts: list[tuple[str, int]] | None,
+    captions: list[tuple[str, int]] | None,
     store: Path,
 ) -> list[dict[str, Any]]:
-    """Every image is decoded once for all protocols, and again for MS-SSIM alone."""
-    looks = {
+    """Score samples by every protocol. Each image is decoded once for all of them, and again for metrics that read
+    images (MS-SSIM). ``captions``: caption and class of each sample."""
+    for name, entry in protocols.items():
+        if "reference" in entry and real is None:
+            raise ReproError(f"{name}: give --real IMAGES to compare with")
+        if "captions" in entry and captions is None:
+            raise ReproError(f"{name}: give --captions FILE")
+    views = {
         name: (entry["network"], entry.get("preparation", "unit"))
         for name, entry in protocols.items()
         if "network" in entry
     }
     side = samples.read(0, 1, None).shape[1]
-    of_samples = looking.features(samples, set(looks.values()), None, store, texts)
-    with_real = {looks[name] for name, entry in protocols.items() if "reference" in entry}
-    if with_real and real is None:
-        raise ReproError(f"{', '.join(name for name in protocols)}: give --real IMAGES to compare with")
-    of_real = looking.features(real, with_real, side, store, None) if real is not None and with_real else {}
-    read: dict[str, Features] = {}
-    for name, entry in protocols.items():
-        if "captions" in entry and texts is None:
-            raise ReproError(f"{name}: give --captions FILE")
-        if "captions" in entry and texts is not None and looks[name][0] not in read:
-            read[looks[name][0]] = looking.captions(looks[name][0], texts)
-    looking.close()  # what follows takes memory of its own
+    of_samples = extractors.of_images(samples, set(views.values()), None, store, captions)
+    views_of_real = {views[name] for name, entry in protocols.items() if "reference" in entry}
+    of_real = {} if real is None else extractors.of_images(real, views_of_real, side, store, None)
+    of_captions: dict[str, Features] = {}
+    for entry in protocols.values():
+        if "captions" in entry and captions is not None and entry["network"] not in of_captions:
+            of_captions[entry["network"]] = extractors.of_captions(entry["network"], captions)
+    extractors.close()  # metrics need memory of their own
+    images = Images(
+        count=len(samples),
+        size=side,
+        read=lambda start, stop: samples.read(start, stop, None),
+        real=False,
+        data_is_standin=False,
+        run=None,
+        origin=origin_of(captions, samples),
+    )
     results = []
     for name, entry in protocols.items():
-        look = looks.get(name)
-        captions = read[look[0]] if look and "captions" in entry else None
-        images = Images(
-            len(samples), side, lambda a, b: samples.read(a, b, None), False, False, None, origin_of(texts, samples)
-        )
-        given = Given(of_samples.get(look), of_real.get(look), captions, images) if look else Given(images=images)
-        result = METRICS[entry["metric"]](given, {"protocol": name, **entry, "images": len(samples)})
-        results.append(told(name, result, given, samples, real))
+        inputs = MetricInputs(images=images)
+        if name in views:
+            inputs = MetricInputs(
+                features=of_samples[views[name]],
+                reference=of_real.get(views[name]),
+                captions=of_captions[entry["network"]] if "captions" in entry else None,
+                images=images,
+            )
+        result = metrics()[entry["metric"]].score(inputs, {"protocol": name, **entry, "images": len(samples)})
+        results.append(as_json(name, result, inputs, samples, real))
     return results
 
 
-def origin_of(texts: list[tuple[str, int]] | None, samples: Source) -> np.ndarray:
-    """Image, caption and class of each sample: numbered alike."""
-    rows = np.arange(len(samples), dtype=np.int64)
-    classes = np.full(len(samples), -1) if texts is None else np.array([number for _, number in texts])
-    return np.stack([rows, rows if texts is not None else np.full(len(samples), -1), classes], axis=1)
+def origin_of(captions: list[tuple[str, int]] | None, samples: Source) -> np.ndarray:
+    """Image, caption and class of each sample, int64 [N, 3]: sample i has caption i; -1 without captions."""
+    rows, none = np.arange(len(samples), dtype=np.int64), np.full(len(samples), -1)
+    if captions is None:
+        return np.stack([rows, none, none], axis=1)
+    return np.stack([rows, rows, np.array([class_id for _, class_id in captions])], axis=1)
 
 
-def told(name: str, result: Result, given: Given, samples: Source, real: Source | None) -> dict[str, Any]:
-    facts = given.features.facts if given.features is not None else {}
+def as_json(
+    name: str, result: MetricResult, inputs: MetricInputs, samples: Source, real: Source | None
+) -> dict[str, Any]:
+    """A result with what it was measured on."""
+    facts = {} if inputs.features is None else inputs.features.facts
+    facts_of_real = {} if inputs.reference is None else inputs.reference.facts
     standin = facts.get("standin", False)
     return {
         "protocol": label(name, standin),
@@ -154,13 +165,13 @@ def told(name: str, result: Result, given: Given, samples: Source, real: Source 
         "network_sha256": facts.get("network_sha256"),
         "preparation": facts.get("preparation"),
         "standin": standin,
-        "samples": described(samples, facts),
-        "real": None if real is None else described(real, {} if given.reference is None else given.reference.facts),
+        "samples": source_facts(samples, facts),
+        "real": None if real is None else source_facts(real, facts_of_real),
         "details": result.details,
     }
 
 
-def described(source: Source, facts: dict[str, Any]) -> dict[str, Any]:
+def source_facts(source: Source, facts: dict[str, Any]) -> dict[str, Any]:
     return {
         "path": str(source.path),
         "sha256": source.digest,
@@ -171,7 +182,7 @@ def described(source: Source, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def shown(results: list[dict[str, Any]]) -> str:
+def as_text(results: list[dict[str, Any]]) -> str:
     """The results as a table for a terminal."""
     rows = [("protocol", "value", "±", "interval", "floor", "N", "network")]
     for entry in results:

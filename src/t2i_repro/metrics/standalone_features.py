@@ -1,4 +1,4 @@
-"""Networks for the evaluator on its own: found, checked, and shown each image once, all of them together."""
+"""Feature extraction for `score --samples`: load networks, verify checksums, run all of them on each batch once."""
 
 import hashlib
 from contextlib import ExitStack
@@ -15,51 +15,53 @@ from t2i_repro.core.record import atomic_write, read_record
 from t2i_repro.data.fetch import asset
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.embed import CAPTIONS, CHUNK, check_finite, look
-from t2i_repro.metrics.extractors import Network, open_network, open_weights
+from t2i_repro.metrics.embed import CAPTIONS, CHUNK, check_finite, extract
+from t2i_repro.metrics.extractors import FeatureExtractor, open_extractor, open_weights
 from t2i_repro.metrics.features import Features
 from t2i_repro.metrics.sources import Source
 
-Look = tuple[str, str]  # network of params.yaml, preparation
+View = tuple[str, str]  # a network of params.yaml and a preparation of its inputs
 
 
-class Texts:
-    """Captions of a file, to networks that read those of prepared data. ``words``: the data whose vocabulary a network
-    of the pipeline knows."""
+class CaptionFile:
+    """Captions of a file with the methods of `Prepared` that feature extractors call. ``words``: the prepared data
+    whose vocabulary a network of the pipeline was trained with."""
 
     def __init__(self, captions: list[str], words: Prepared | None) -> None:
         self.captions, self.words = captions, words
         self.folder = None if words is None else words.folder
         self.vocabulary = [] if words is None else words.vocabulary
 
-    def caption(self, number: int) -> str:
-        return self.captions[number]
+    def caption(self, index: int) -> str:
+        return self.captions[index]
 
     def encode(self, text: str, skip_unknown: bool = False) -> np.ndarray:
         assert self.words is not None
         return self.words.encode(text, skip_unknown)
 
-    def tokens(self, number: int) -> np.ndarray:
-        return self.encode(self.captions[number], skip_unknown=True)
+    def tokens(self, index: int) -> np.ndarray:
+        return self.encode(self.captions[index], skip_unknown=True)
 
 
-class Looking:
-    """Networks by their names in params.yaml, opened when asked for."""
+class StandaloneFeatures:
+    """Feature extractors by their names in params.yaml, opened on first use. ``replaced``: artefact folders to use
+    instead of the networks of these names."""
 
-    def __init__(self, params: dict[str, Any], weights: Path, instead: dict[str, str]) -> None:
-        self.params, self.weights, self.instead = params, weights, {key: Path(path) for key, path in instead.items()}
+    def __init__(self, params: dict[str, Any], weights: Path, replaced: dict[str, str]) -> None:
+        self.params, self.weights = params, weights
+        self.replaced = {name: Path(path) for name, path in replaced.items()}
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._opened: dict[Look, Network] = {}
+        self._opened: dict[View, FeatureExtractor] = {}
 
-    def network(self, look_: Look) -> Network:
-        """Raises ReproError where there are no weights, or others than the checksum says."""
-        if look_ not in self._opened:
-            self._opened[look_] = self._open(*look_)
-        return self._opened[look_]
+    def network(self, view: View) -> FeatureExtractor:
+        """Raises ReproError when the weights are missing or have another checksum."""
+        if view not in self._opened:
+            self._opened[view] = self._open(*view)
+        return self._opened[view]
 
-    def _open(self, name: str, preparation: str) -> Network:
-        if name in self.instead:
-            return open_network(self.instead[name], self.device, preparation)
+    def _open(self, name: str, preparation: str) -> FeatureExtractor:
+        if name in self.replaced:
+            return open_extractor(self.replaced[name], self.device, preparation)
         entry = self.params["networks"][name]
         if entry["source"] != "asset":
             raise ReproError(f"{name}: is trained in the pipeline; give its folder: --network {name}=results/...")
@@ -76,72 +78,79 @@ class Looking:
         return open_weights(path, entry["asset"], entry["trunk"], found, self.device, preparation)
 
     def close(self) -> None:
-        """Lets go of the networks."""
+        """Free the networks' memory."""
         self._opened.clear()
 
-    def standin(self, name: str, network: Network) -> bool:
-        return network.standin or name in self.instead
+    def is_standin(self, name: str, network: FeatureExtractor) -> bool:
+        return network.standin or name in self.replaced
 
     @torch.inference_mode()
-    def features(
-        self, source: Source, looks: set[Look], side: int | None, store: Path, texts: list[tuple[str, int]] | None
-    ) -> dict[Look, Features]:
-        """Features of every image by every network, each image decoded once; those that ``store`` has by content are
-        not computed again."""
+    def of_images(
+        self, source: Source, views: set[View], size: int | None, store: Path, captions: list[tuple[str, int]] | None
+    ) -> dict[View, Features]:
+        """Features of every image by every network. Each image is decoded once; features that ``store`` holds, by
+        content, are not computed again."""
         store.mkdir(parents=True, exist_ok=True)
-        networks = {one: self.network(one) for one in sorted(looks)}
+        networks = {view: self.network(view) for view in sorted(views)}
         paths = {
-            one: store / digest([source.digest, side, network.sha256, one[1], "float32"])
-            for one, network in networks.items()
+            view: store / digest([source.digest, size, network.sha256, view[1], "float32"])
+            for view, network in networks.items()
         }
-        missing = {one: networks[one] for one in networks if not (paths[one] / "pooled.npy").exists()}
+        missing = {view: networks[view] for view in networks if not (paths[view] / "pooled.npy").exists()}
         if missing:
-            self._look(source, missing, side, paths)
-        return {one: self._stored(source, one, networks[one], paths[one], texts) for one in networks}
+            self._extract(source, missing, size, paths)
+        return {view: self._stored(source, view, networks[view], paths[view], captions) for view in networks}
 
-    def _look(self, source: Source, networks: dict[Look, Network], side: int | None, paths: dict[Look, Path]) -> None:
-        """Shows every image to the networks; features go to files as they come. ``pooled.npy`` appears last."""
-        first: dict[Look, np.ndarray] = {}
+    def _extract(
+        self, source: Source, networks: dict[View, FeatureExtractor], size: int | None, paths: dict[View, Path]
+    ) -> None:
+        """Run the networks on every image and write features as they come. ``pooled.npy`` appears last."""
+        first: dict[View, np.ndarray] = {}
         alike = dict.fromkeys(networks, True)
-        constant, size = 0, side
+        constant, side = 0, size
         with ExitStack() as files:
-            writers: dict[tuple[Look, str], NpyWriter] = {}
+            writers: dict[tuple[View, str], NpyWriter] = {}
             for start in tqdm(range(0, len(source), CHUNK), desc=source.path.name, unit="batch", disable=None):
-                block = source.read(start, min(start + CHUNK, len(source)), side)
-                size = size or block.shape[1]
-                if block.shape[1] != size:
-                    raise ReproError(f"{source.path}: {source.names[start]} is {block.shape[1]} px; expected {size} px")
+                block = source.read(start, min(start + CHUNK, len(source)), size)
+                side = side or block.shape[1]
+                if block.shape[1] != side:
+                    raise ReproError(f"{source.path}: {source.names[start]} is {block.shape[1]} px; expected {side} px")
                 constant += int((block.reshape(len(block), -1, 3).std(axis=1).max(axis=1) == 0).sum())
-                for one, network in networks.items():
-                    pooled, probabilities = look(network, block)
-                    check_finite({f"{one[0]}: features of image": pooled}, start, str(source.path))
-                    alike[one] &= bool((pooled == first.setdefault(one, pooled[0])).all())
+                for view, network in networks.items():
+                    pooled, probabilities = extract(network, block)
+                    check_finite({f"{view[0]}: features of image": pooled}, start, str(source.path))
+                    alike[view] &= bool((pooled == first.setdefault(view, pooled[0])).all())
                     for name, rows in (("pooled", pooled), ("probabilities", probabilities)):
-                        if rows.shape[1] and (one, name) not in writers:
-                            paths[one].mkdir(parents=True, exist_ok=True)
-                            writer = npy_writer(paths[one] / f"{name}.npy", len(source))
-                            writers[one, name] = files.enter_context(writer)
+                        if rows.shape[1] and (view, name) not in writers:
+                            paths[view].mkdir(parents=True, exist_ok=True)
+                            writer = npy_writer(paths[view] / f"{name}.npy", len(source))
+                            writers[view, name] = files.enter_context(writer)
                         if rows.shape[1]:
-                            writers[one, name].write(rows)
-            for one in networks:
-                if alike[one] and len(source) > 1:
-                    raise ReproError(f"{source.path}: all {len(source)} images have the same features by {one[0]}")
-                with atomic_write(paths[one] / "counts.npy") as file:
-                    np.save(file, np.array([constant, size]))
+                            writers[view, name].write(rows)
+            for view in networks:
+                if alike[view] and len(source) > 1:
+                    raise ReproError(f"{source.path}: all {len(source)} images have the same features by {view[0]}")
+                with atomic_write(paths[view] / "counts.npy") as file:
+                    np.save(file, np.array([constant, side]))
 
     def _stored(
-        self, source: Source, one: Look, network: Network, path: Path, texts: list[tuple[str, int]] | None
+        self,
+        source: Source,
+        view: View,
+        network: FeatureExtractor,
+        path: Path,
+        captions: list[tuple[str, int]] | None,
     ) -> Features:
         pooled, counts = np.load(path / "pooled.npy", mmap_mode="r"), np.load(path / "counts.npy")
         classified = path / "probabilities.npy"
         probabilities = np.load(classified, mmap_mode="r") if classified.exists() else None
-        numbers = np.arange(len(source), dtype=np.int64)
-        classes = [-1] * len(source) if texts is None else [number for _, number in texts]
+        indices = np.arange(len(source), dtype=np.int64)
+        classes = [-1] * len(source) if captions is None else [class_id for _, class_id in captions]
         facts = {
             "network": network.name,
             "network_sha256": network.sha256,
-            "preparation": one[1],
-            "standin": self.standin(one[0], network),
+            "preparation": view[1],
+            "standin": self.is_standin(view[0], network),
             "images": str(source.path),
             "n": len(source),
             "dimensions": pooled.shape[1],
@@ -149,25 +158,25 @@ class Looking:
             "image_size": int(counts[1]),
             "constant": int(counts[0]),
         }
-        origin = np.stack([numbers, numbers, np.array(classes, dtype=np.int64)], axis=1)
+        origin = np.stack([indices, indices, np.array(classes, dtype=np.int64)], axis=1)
         return Features(path, {"facts": facts}, pooled, probabilities, origin)
 
     @torch.inference_mode()
-    def captions(self, name: str, texts: list[tuple[str, int]]) -> Features:
-        """Embeddings of the captions of a file, each once."""
-        network = self.network(next(one for one in self._opened if one[0] == name))
-        if network.read is None:
+    def of_captions(self, name: str, captions: list[tuple[str, int]]) -> Features:
+        """Embeddings of (caption, class) pairs, each caption once."""
+        network = self.network(next(view for view in self._opened if view[0] == name))
+        if network.embed_captions is None:
             raise ReproError(f"{name}: {network.name} reads no captions")
         words = None
-        if name in self.instead:
-            words = Prepared(Path(read_record(self.instead[name])["inputs"]["data"]["path"]))
-        data = cast(Prepared, Texts([caption for caption, _ in texts], words))
-        numbers = range(len(texts))
-        parts = [list(numbers[start : start + CAPTIONS]) for start in range(0, len(texts), CAPTIONS)]
-        pooled = np.concatenate([network.read(data, part).float().cpu().numpy() for part in parts])
-        classes = np.array([number for _, number in texts], dtype=np.int64)
-        rows = np.arange(len(texts), dtype=np.int64)
-        told = hashlib.sha256("\0".join(caption for caption, _ in texts).encode()).hexdigest()
-        facts = {"has_classes": bool((classes >= 0).all()), "n": len(texts), "seen": told}
-        facts |= {"standin": self.standin(name, network)}
+        if name in self.replaced:
+            words = Prepared(Path(read_record(self.replaced[name])["inputs"]["data"]["path"]))
+        data = cast(Prepared, CaptionFile([caption for caption, _ in captions], words))
+        indices = range(len(captions))
+        parts = [list(indices[start : start + CAPTIONS]) for start in range(0, len(captions), CAPTIONS)]
+        pooled = np.concatenate([network.embed_captions(data, part).float().cpu().numpy() for part in parts])
+        classes = np.array([class_id for _, class_id in captions], dtype=np.int64)
+        rows = np.arange(len(captions), dtype=np.int64)
+        seen = hashlib.sha256("\0".join(caption for caption, _ in captions).encode()).hexdigest()
+        facts = {"has_classes": bool((classes >= 0).all()), "n": len(captions), "seen": seen}
+        facts |= {"standin": self.is_standin(name, network)}
         return Features(Path(name), {"facts": facts}, pooled, None, np.stack([rows, rows, classes], axis=1))

@@ -1,4 +1,4 @@
-"""Rows that others fill: images that somebody generated, or a checkpoint of ours trained elsewhere.
+"""Rows of tables from external material: images that somebody generated, or a checkpoint of ours trained elsewhere.
 
 `outside` of params.yaml names them by dataset and system (docs/outside-samples.md). Functions on a `Graph`.
 """
@@ -11,17 +11,14 @@ from typing import Any
 from t2i_repro.core.artefact import Node
 from t2i_repro.data.manifest import content_digest
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.registry import metrics
 from t2i_repro.metrics.sources import LOSSLESS, LOSSY
 from t2i_repro.planning.graph import Graph
 from t2i_repro.registry.papers import measured_in
 
-# Metrics that ask for more than images: the network itself, or the caption that each image was made from.
-OF_NETWORKS, OF_DATA = ("parameters", "devices"), ("dataset", "retrieval")
-OF_OWN_CAPTIONS = ("r-precision", "vs-similarity")
-
 
 def name_of(measured: dict[str, Any], row_id: str) -> str:
-    """What a cell's network is called: its system, or else the row, which has the same id in every paper."""
+    """Name of the network that a cell is about: its system, or the id of its row, the same in every paper."""
     return str(measured.get("system", row_id))
 
 
@@ -49,30 +46,32 @@ def check_outside(graph: Graph) -> None:
 
 
 def entry_of(graph: Graph, dataset: str, name: str) -> dict[str, Any] | None:
-    """What params.yaml says of a network, unless it is trained here."""
+    """The entry of a network in `outside` of params.yaml; None if it is trained here."""
     entry: dict[str, Any] | None = graph.params["outside"].get(f"{dataset}/{name}")
     return None if entry is None or entry["source"] == "trained" else entry
 
 
 def obstacle(entry: dict[str, Any], protocol: dict[str, Any]) -> str | None:
-    """Why an entry cannot fill a cell; None where it can."""
+    """Why an entry cannot fill a cell; None if it can."""
     if entry["source"] != "samples":
         return None
-    if protocol["metric"] in OF_NETWORKS:
+    metric = metrics()[protocol["metric"]]
+    if metric.of_run:
         return "not counted: outside samples bring no network"
-    own = protocol["metric"] in OF_OWN_CAPTIONS or protocol.get("of") == "classes"
-    return "not scored: outside samples without their captions" if own and "captions" not in entry else None
+    if metric.needs_captions(protocol) and "captions" not in entry:
+        return "not scored: outside samples without their captions"
+    return None
 
 
 def outside(graph: Graph, dataset: str, name: str) -> Node:
-    """The node that stands in the place of a training: a sample (`import-samples`) or a run (`import-run`)."""
+    """The node that replaces a training: a sample (`import-samples`) or a run (`import-run`)."""
     entry = graph.params["outside"][f"{dataset}/{name}"]
     make = {"samples": samples, "checkpoint": checkpoint}[entry["source"]]
     return make(graph, dataset, name, entry)
 
 
 def samples(graph: Graph, dataset: str, name: str, entry: dict[str, Any]) -> Node:
-    """Images of others. The place they lie in does not determine them, their content does."""
+    """Images of others, identified by their content, not by their path."""
     size = entry.get("image_size", graph.params["prepare"]["image_size"])
     spec = {
         "content": content_of(graph, dataset, name, entry),
@@ -84,20 +83,20 @@ def samples(graph: Graph, dataset: str, name: str, entry: dict[str, Any]) -> Nod
         "provenance": entry["provenance"],
     }
     data = graph.prepare(dataset, max(size, graph.params["prepare"]["image_size"]))
-    where = {what: str(entry[what]) for what in ("path", "captions") if what in entry}
-    return graph.add("import-samples", f"{dataset}-{name}-outside", spec, {"data": data}, locations=where)
+    locations = {what: str(entry[what]) for what in ("path", "captions") if what in entry}
+    return graph.add("import-samples", f"{dataset}-{name}-outside", spec, {"data": data}, locations=locations)
 
 
 def checkpoint(graph: Graph, dataset: str, name: str, entry: dict[str, Any]) -> Node:
     """A run that was trained elsewhere, on the prepared data and the text encoder of this plan.
 
-    Raises ReproError where it was not: its words would mean others here.
+    Raises ReproError if it was trained on others: its word indices would mean other words here.
     """
-    place = f"params.yaml: outside.{dataset}/{name}: {entry['path']}"
-    record = read_record_of(graph.project / entry["path"], place)
+    source = f"params.yaml: outside.{dataset}/{name}: {entry['path']}"
+    record = read_record_of(graph.project / entry["path"], source)
     if record["kind"] != "train" or record["scale"] != graph.params["scale"]:
         raise ReproError(
-            f"{place}: found a {record['kind']} of scale {record['scale']}; expected a train of scale "
+            f"{source}: found a {record['kind']} of scale {record['scale']}; expected a train of scale "
             f"{graph.params['scale']}"
         )
     trained = record["spec"]
@@ -108,24 +107,24 @@ def checkpoint(graph: Graph, dataset: str, name: str, entry: dict[str, Any]) -> 
     for role, node in inputs.items():
         if record["inputs"][role]["digest"] != node.digest:
             raise ReproError(
-                f"{place}: was trained with {role} {record['inputs'][role]['digest']}, and this plan has {node.name} "
+                f"{source}: was trained with {role} {record['inputs'][role]['digest']}, and this plan has {node.name} "
                 f"{node.digest}; expected the same: use the parameters it was trained with"
             )
     spec = {**trained, "checkpoint": content_of(graph, dataset, name, entry), "provenance": entry["provenance"]}
     return graph.add("import-run", f"{dataset}-{name}-outside", spec, inputs, locations={"path": str(entry["path"])})
 
 
-def read_record_of(folder: Path, place: str) -> dict[str, Any]:
+def read_record_of(folder: Path, source: str) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ReproError(f"{place}: no record.json to be read ({error}); expected the folder of a run") from error
+        raise ReproError(f"{source}: no record.json to be read ({error}); expected the folder of a run") from error
     return record
 
 
 def content_of(graph: Graph, dataset: str, name: str, entry: dict[str, Any]) -> str:
     """SHA-256 of an archive, of a checkpoint's record.json (which has those of all its files), or of the list of a
-    folder's images and their SHA-256. Raises ReproError where it is not the one that the entry states."""
+    folder's images and their SHA-256. Raises ReproError if it differs from the entry's `sha256`."""
     path = Path(entry["path"])
     found = hashed(graph, str(path / "record.json" if entry["source"] == "checkpoint" else path))
     if entry.get("sha256", found) != found:
@@ -138,12 +137,3 @@ def content_of(graph: Graph, dataset: str, name: str, entry: dict[str, Any]) -> 
 
 def hashed(graph: Graph, path: str) -> str:
     return content_digest(graph.project / path, graph.project / "results/.cache/outside.json", LOSSLESS + LOSSY)
-
-
-def told_outside(outside: dict[str, Any] | None) -> list[str]:
-    """What must stand beside a number of what others made (`outside` of metric.json)."""
-    if outside is None:
-        return []
-    note = f" ({outside['note']})" if "note" in outside else ""
-    made = f"outside {outside['source']}: {outside['by']}, {outside['from']}, {outside['date']}{note}"
-    return [f"{made}; SHA-256 {outside['sha256'][:12]}", *outside["remarks"]]

@@ -1,7 +1,7 @@
-"""How far a rebuilt number can be trusted: the spread over seeds, the noise of sampling, and the digits it knows.
+"""Uncertainty of a rebuilt number: spread over seeds, sampling noise, and the digits that they justify.
 
-The two are kept apart. Another training gives another number: that is the spread over seeds. Another sample of the same
-run gives another number, too: that is the noise of sampling, which a score tells of itself (`uncertainty`).
+The spread over seeds says how the number changes with another training. Sampling noise says how it changes with another
+sample of the same run; each score estimates its own (`uncertainty` in metric.json). They are kept apart.
 """
 
 from dataclasses import dataclass
@@ -10,20 +10,21 @@ from statistics import fmean, stdev
 from typing import Any
 
 from t2i_repro.metrics.quantiles import student_quantile
+from t2i_repro.metrics.registry import is_exact
 
 CONFIDENCE = 0.95
-COUNTED = ("parameters", "devices", "dataset")  # metrics that count: nothing about them is random
 DEVIATION, ERROR = "standard deviation", "standard error"
 
 
 @dataclass(frozen=True)
 class Spread:
-    """``value``: mean over seeds. ``std`` is what stands behind ±: ``std_is`` (standard deviation, standard error)
-    over ``std_over`` (3 seeds, 10 splits, samples); None where nothing is known.
+    """A value with its uncertainty; None where it is unknown.
 
-    ``sampling``: {error, method} of ``value`` over samples of the same runs. ``interval``: {low, high, of}, where the
-    value lies with 95% confidence: the mean over seeds where there are several, else this one sample's. ``digits_by``:
-    the uncertainty that decides on digits. ``exact``: counted.
+    ``value``: mean over seeds. ``std``: the number after ±, a ``std_is`` (standard deviation, standard error) over
+    ``std_over`` (3 seeds, 10 splits, samples). ``sampling``: {error, method}, the standard error of ``value`` over
+    samples of the same runs. ``interval``: {low, high, of}, the 95% confidence interval of the mean over seeds, or of a
+    single run over its samples. ``digits_by``: the uncertainty that limits the digits shown. ``exact``: the value is
+    counted.
     """
 
     value: float
@@ -37,10 +38,10 @@ class Spread:
 
 
 def spread_of(scores: list[dict[str, Any]]) -> Spread:
-    """Of the scores (metric.json) of one cell, one per seed."""
+    """Spread of the scores (metric.json) of one cell, one per seed."""
     values = [float(score["value"]) for score in scores]
     value = fmean(values)
-    if all(score["metric"] in COUNTED for score in scores):
+    if all(is_exact(score["metric"]) for score in scores):
         return Spread(value, interval=interval_of(min(values), max(values), "counted"), exact=True)
     sampling = sampling_noise(scores)
     if len(scores) > 1:
@@ -49,8 +50,8 @@ def spread_of(scores: list[dict[str, Any]]) -> Spread:
         return Spread(value, std, DEVIATION, over, sampling, interval_of(value - half, value + half, over), std)
     (score,) = scores
     error = None if sampling is None else sampling["error"]
-    told = score.get("uncertainty")
-    interval = None if told is None else interval_of(told["low"], told["high"], "samples")
+    own = score.get("uncertainty")
+    interval = None if own is None else interval_of(own["low"], own["high"], "samples")
     if score["std"] is None:
         if error is None:
             return Spread(value, interval=interval)
@@ -72,9 +73,9 @@ def interval_of(low: float, high: float, of: str) -> dict[str, Any]:
 
 
 def sampling_noise(scores: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Standard error of the mean of ``scores`` over samples of their runs; None where one of them does not tell."""
-    told = [score.get("uncertainty") for score in scores]
-    known = [one for one in told if one is not None and one.get("error") is not None]
+    """Standard error of the mean of ``scores`` over samples of their runs; None if one of them has no estimate."""
+    estimates = [score.get("uncertainty") for score in scores]
+    known = [one for one in estimates if one is not None and one.get("error") is not None]
     if len(known) < len(scores):
         return None
     error = sqrt(sum(one["error"] ** 2 for one in known)) / len(known)
@@ -82,17 +83,17 @@ def sampling_noise(scores: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def known_digits(uncertainty: float | None, digits: int) -> int:
-    """Decimals that a number of this uncertainty knows: down to its first significant figure (0.3: one, 0.03: two, 12:
-    -1, tens), and never more than ``digits``, those of print."""
+    """Number of decimals justified by an uncertainty: down to its first significant digit (0.3: 1, 0.03: 2, 12: -1,
+    that is tens), and at most ``digits``, those of print."""
     if uncertainty is None or not isfinite(uncertainty) or uncertainty <= 0:
         return digits
     return min(digits, -int(f"{uncertainty:.0e}".split("e")[1]))  # 0.097 counts as 0.1
 
 
-def number(value: float, std: float | None, digits: int) -> str:
-    """`4.97 ± 0.09` to so many decimals; negative: to tens, hundreds."""
+def format_value(value: float, std: float | None, digits: int) -> str:
+    """`4.97 ± 0.09`, rounded to ``digits`` decimals; a negative number of them rounds to tens, hundreds."""
 
-    def text(given: float) -> str:
-        return f"{round(given, digits) + 0.0:.{max(digits, 0)}f}".replace("-", "−")  # + 0.0: no minus before zero
+    def text(number: float) -> str:
+        return f"{round(number, digits) + 0.0:.{max(digits, 0)}f}".replace("-", "−")  # + 0.0: no minus before zero
 
     return text(value) if std is None else f"{text(value)} ± {text(std)}"

@@ -60,6 +60,6 @@ CHAR_CNN_RNN = TextEncoder(
     weights="encoder.pt",
     dim=1024,
     load="t2i_repro.sampling.text_encoders:load_char_cnn_rnn_text",
-    extractor="t2i_repro.metrics.text_extractors:open_char_cnn_rnn",
+    extractor="t2i_repro.metrics.extractors:open_char_cnn_rnn",
     full_size="t2i_repro.models.encoders.loading:full_size_char_cnn_rnn",
 )

@@ -39,5 +39,5 @@ CLIP = TextEncoder(
     pretrain="t2i_repro.training.itm:run_clip",
     weights="clip.pt",
     dim=512,
-    extractor="t2i_repro.metrics.text_extractors:open_clip_standin",
+    extractor="t2i_repro.metrics.extractors:open_clip_standin",
 )

@@ -50,6 +50,6 @@ DAMSM = TextEncoder(
     weights="text_encoder.pt",
     dim=256,
     load="t2i_repro.sampling.text_encoders:load_damsm_text",
-    extractor="t2i_repro.metrics.text_extractors:open_damsm",
+    extractor="t2i_repro.metrics.extractors:open_damsm",
     full_size="t2i_repro.models.encoders.loading:full_size_damsm",
 )

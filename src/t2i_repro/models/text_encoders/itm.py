@@ -36,6 +36,6 @@ ITM = TextEncoder(
     weights="itm.pt",
     dim=512,
     load="t2i_repro.sampling.text_encoders:load_itm_text",
-    extractor="t2i_repro.metrics.text_extractors:open_itm",
+    extractor="t2i_repro.metrics.extractors:open_itm",
     full_size="t2i_repro.models.encoders.loading:full_size_itm",
 )

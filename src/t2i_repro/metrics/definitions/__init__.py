@@ -1,0 +1,1 @@
+"""One module per metric: its declaration and how it reads its inputs."""
