@@ -8,7 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from t2i_repro.core.choices import FORMS, Form
-from t2i_repro.losses.matching import damsm_loss, damsm_sentence, damsm_words, word_region_scores
+from t2i_repro.losses.matching import (
+    damsm_loss,
+    damsm_sentence,
+    damsm_words,
+    itm_sentence,
+    itm_words,
+    matching_posteriors,
+    word_region_scores,
+)
 
 LENGTHS = torch.tensor([5, 3, 1, 4, 5])
 CLASSES = torch.tensor([7, 2, 7, 9, 2])
@@ -16,7 +24,7 @@ CLASSES = torch.tensor([7, 2, 7, 9, 2])
 
 def batch(seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    shapes = {"regions": (5, 6, 3, 4), "code": (5, 6), "words": (5, 6, 5), "sentence": (5, 6)}
+    shapes = {"regions": (5, 6, 3, 4), "embedding": (5, 6), "words": (5, 6, 5), "sentence": (5, 6)}
     return {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
 
 
@@ -53,7 +61,7 @@ def test_against_a_loop_over_pairs(root: Form, classes: Tensor | None) -> None:
         ]
         for i in range(5)
     ]
-    cosines = gamma3 * F.normalize(data["code"]) @ F.normalize(data["sentence"]).T
+    cosines = gamma3 * F.normalize(data["embedding"]) @ F.normalize(data["sentence"]).T
     ids = None if classes is None else classes.tolist()
     loss = damsm_loss(*data.values(), LENGTHS, classes, gamma1, gamma2, gamma3, root)
     for name, table, over_captions in [
@@ -90,8 +98,8 @@ def test_what_lies_beyond_a_caption_does_not_matter() -> None:
     garbled = data["words"].clone()
     garbled[1, :, 3:] = 100.0
     garbled[2, :, 1:] = -7.0
-    first = damsm_loss(data["regions"], data["code"], words, data["sentence"], LENGTHS, CLASSES)
-    second = damsm_loss(data["regions"], data["code"], garbled, data["sentence"], LENGTHS, CLASSES)
+    first = damsm_loss(data["regions"], data["embedding"], words, data["sentence"], LENGTHS, CLASSES)
+    second = damsm_loss(data["regions"], data["embedding"], garbled, data["sentence"], LENGTHS, CLASSES)
     assert first.total.item() == pytest.approx(second.total.item(), rel=1e-12)
     first.total.backward()
     assert words.grad is not None
@@ -119,15 +127,38 @@ def test_the_order_of_the_batch_does_not_matter() -> None:
 
 
 def test_other_images_of_the_class_are_no_negatives() -> None:
-    data = batch()
-    same = torch.zeros(5, dtype=torch.int64)
-    for loss in damsm_loss(*data.values(), LENGTHS, same)[:4]:
+    """Scores of other pairs of one class change nothing, unless classes are not known; the ids stay as they are."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    closer = scores.clone()
+    for first, second in [(0, 2), (1, 4)]:
+        closer[first, second] += 9.0
+        closer[second, first] += 9.0
+    class_ids = CLASSES.clone()
+    assert matching_posteriors(closer, class_ids) == matching_posteriors(scores, class_ids)
+    for near, far in zip(matching_posteriors(closer, None), matching_posteriors(scores, None), strict=True):
+        assert near > far + 1
+    assert torch.equal(class_ids, CLASSES)
+    alone = damsm_loss(*batch().values(), LENGTHS, torch.zeros(5, dtype=torch.int64))
+    for loss in alone[:4]:
         assert loss.item() == pytest.approx(0, abs=1e-12)
-    assert torch.equal(CLASSES, torch.tensor([7, 2, 7, 9, 2]))
 
 
 def test_sentence_loss_falls_as_pairs_align() -> None:
     data = batch()
-    apart = sum(damsm_sentence(data["code"], data["sentence"], None))
+    apart = sum(damsm_sentence(data["embedding"], data["sentence"], None))
     together = sum(damsm_sentence(data["sentence"], data["sentence"], None))
     assert together < 0.5 * apart
+
+
+def test_itm_is_damsm_and_its_printed_gamma_cancels() -> None:
+    torch.manual_seed(0)
+    regions, words = torch.randn(3, 5, 4, 4), torch.randn(3, 5, 6)
+    code, sentence = torch.randn(3, 5), torch.randn(3, 5)
+    lengths = torch.tensor([6, 2, 4])
+    assert itm_sentence(code, sentence, None) == damsm_sentence(code, sentence, None, 10.0)
+    assert itm_words(regions, words, lengths, None) == damsm_words(regions, words, lengths, None, 4, 5, 10)[:2]
+    cosines = torch.cosine_similarity(code[:, None], sentence[None], dim=2)
+    printed = [-(7 * cosines[i, i].exp() / (7 * cosines[i].exp()).sum()).log() for i in range(3)]
+    found, _ = itm_sentence(code, sentence, None, 7.0, "printed")
+    torch.testing.assert_close(found, torch.stack(printed).mean())

@@ -1,1 +1,1 @@
-"""Training objectives, one function per equation."""
+"""Losses, one function per equation."""

@@ -1,4 +1,5 @@
-"""DAMSM: the deep attentional multimodal similarity of AttnGAN, as SSA-GAN's appendix writes it (Eq. 8-16).
+"""Image-text matching losses: DAMSM, the deep attentional multimodal similarity of AttnGAN, as SSA-GAN's appendix
+writes it (Eq. 8-16), and the ITM of GR-GAN (Eq. 8, 9), which is DAMSM's losses on CLIP's regions and words.
 
 M image-caption pairs; image i and caption i belong together. Every pair of the M x M is scored at once.
 """
@@ -15,11 +16,10 @@ EPSILON = 1e-8
 
 
 class DamsmLoss(NamedTuple):
-    """Eq. (14)-(16); w0, s0 choose the caption of an image, w1, s1 the image of a caption. Means over the
-    batch.
+    """Eq. (14)-(16); w0, s0 choose the caption of an image, w1, s1 the image of a caption. Means over the batch.
 
-    ``attention`` [M, T, h, w]: the attention of caption i's words over image i, each word's map sums to 1; 0
-    at padding.
+    ``attention`` [M, T, h, w]: the attention of caption i's words over image i, each word's map sums to 1; 0 at
+    padding.
     """
 
     w0: Tensor
@@ -46,11 +46,9 @@ def padding_mask(lengths: Tensor, words: int) -> Tensor:
 
 
 def matching_posteriors(scores: Tensor, class_ids: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Eq. (14), (15): -log P(D|Q) and -log P(Q|D) from scores [image, caption] that gamma3 has already
-    scaled.
+    """Eq. (14), (15): -log P(D|Q) and -log P(Q|D) from scores [image, caption] that are already multiplied by gamma3.
 
-    Off-diagonal pairs of equal class are no negatives: they leave the sums. ``class_ids`` None keeps them
-    all.
+    Off-diagonal pairs of equal class are no negatives: they leave the sums. ``class_ids`` None keeps them all.
     """
     if class_ids is not None:
         same = class_ids[:, None] == class_ids[None, :]
@@ -65,8 +63,8 @@ def word_region_scores(
 ) -> tuple[Tensor, Tensor]:
     """R(Q, D) of every image with every caption, and the attention of the matching pairs.
 
-    regions [M, D, h, w], words [M, D, T], lengths [M] in 1..T -> scores [image, caption], attention [M, T,
-    h, w].
+    regions [M, D, h, w], words [M, D, T], lengths [M] in 1..T -> scores [image, caption], attention
+    [M, T, h, w].
     """
     check_choice("damsm_root", root, FORMS)
     images, _, height, width = regions.shape
@@ -112,15 +110,15 @@ def damsm_words(
 
 
 def damsm_sentence(
-    code: Tensor, sentence: Tensor, class_ids: Tensor | None, gamma3: float = 10.0
+    embedding: Tensor, sentence: Tensor, class_ids: Tensor | None, gamma3: float = 10.0
 ) -> tuple[Tensor, Tensor]:
-    """Sentence-level losses L1^s, L2^s: R(Q, D) is the cosine of image code [M, D] and sentence [M, D]."""
-    return matching_posteriors(gamma3 * cosine(code[:, None], sentence[None]), class_ids)
+    """Sentence-level losses L1^s, L2^s: R(Q, D) is the cosine of image embedding [M, D] and sentence [M, D]."""
+    return matching_posteriors(gamma3 * cosine(embedding[:, None], sentence[None]), class_ids)
 
 
 def damsm_loss(
     regions: Tensor,
-    code: Tensor,
+    embedding: Tensor,
     words: Tensor,
     sentence: Tensor,
     lengths: Tensor,
@@ -132,5 +130,39 @@ def damsm_loss(
 ) -> DamsmLoss:
     """All four terms of Eq. (16) from the encoders' outputs."""
     w0, w1, attention = damsm_words(regions, words, lengths, class_ids, gamma1, gamma2, gamma3, root)
-    s0, s1 = damsm_sentence(code, sentence, class_ids, gamma3)
+    s0, s1 = damsm_sentence(embedding, sentence, class_ids, gamma3)
     return DamsmLoss(w0, w1, s0, s1, attention)
+
+
+def itm_sentence(
+    embedding: Tensor, sentence: Tensor, class_ids: Tensor | None, gamma3: float = 10.0, gamma: Form = "code"
+) -> tuple[Tensor, Tensor]:
+    """L_1^s, L_2^s of the ITM, GR-GAN Eq. (8), for image embeddings [M, D] and sentences [M, D].
+
+    Their sum is L_ITM_s of Eq. (9). The generator's loss has lambda_2 L_ITM_s at the second stage, Eq. (4), and
+    lambda_1 L_ITM_s at the third, Eq. (7); the weights are ``matching.sentence`` of a stage (training/multi_stage.py).
+    Eq. (8) prints gamma in front of the exponentials, where it cancels: ``printed`` is gamma3 = 1.
+    """
+    check_choice("switches.itm_gamma", gamma, FORMS)
+    return damsm_sentence(embedding, sentence, class_ids, gamma3 if gamma == "code" else 1.0)
+
+
+def itm_words(
+    regions: Tensor,
+    words: Tensor,
+    lengths: Tensor,
+    class_ids: Tensor | None,
+    gamma1: float = 4.0,
+    gamma2: float = 5.0,
+    gamma3: float = 10.0,
+    gamma: Form = "code",
+) -> tuple[Tensor, Tensor]:
+    """L_1^w, L_2^w of the ITM, GR-GAN Eq. (8) on word-region scores (appendix, Fig. 4), for regions [M, D, h, w] and
+    words [M, D, T] with lengths [M] in 1..T.
+
+    Their sum is L_ITM_w of Eq. (9). The generator's loss has lambda_2 L_ITM_w at the third stage, Eq. (7); lambda_2 is
+    ``matching.word`` of that stage. ``gamma``: see ``itm_sentence``.
+    """
+    check_choice("switches.itm_gamma", gamma, FORMS)
+    w0, w1, _ = damsm_words(regions, words, lengths, class_ids, gamma1, gamma2, gamma3 if gamma == "code" else 1.0)
+    return w0, w1
