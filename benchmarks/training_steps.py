@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from t2i_repro.core.config import load_params
 from t2i_repro.data.batches import Batch
 from t2i_repro.data.sentence_batches import SentenceBatch
 from t2i_repro.models.build import build_generator, count_parameters
@@ -32,15 +33,13 @@ from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
 from t2i_repro.models.encoders.damsm_image import ImageEncoder
 from t2i_repro.models.encoders.damsm_text import TextEncoder
 from t2i_repro.models.encoders.itm import ITM, OpenClip
+from t2i_repro.models.state import reproducible, save_torch
 from t2i_repro.planning.counts import SENTENCE, VOCABULARIES
-from t2i_repro.registry.papers import load_papers
-from t2i_repro.registry.systems import DATASETS, NoEntryError, resolve_systems, system_on
-from t2i_repro.sampling.sentence_text import CharCnnRnnText
-from t2i_repro.sampling.text import DamsmText, TextSide
-from t2i_repro.training.checkpoint import save_torch
-from t2i_repro.training.environment import reproducible
-from t2i_repro.training.gan import GAN, Parts
-from t2i_repro.training.itm import ItmText, Kept
+from t2i_repro.registry.papers import load_definitions
+from t2i_repro.registry.systems import NoEntryError, resolve_systems, system_on
+from t2i_repro.sampling.text import TextConditioner
+from t2i_repro.sampling.text_encoders import CharCnnRnnText, ClipTextCache, DamsmText, ItmText
+from t2i_repro.training.gan import GAN, GanInputs
 from t2i_repro.training.train import SYSTEMS
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -53,10 +52,11 @@ Described = dict[str, Any]
 
 def described() -> Iterator[tuple[str, str, Described]]:
     """(name, dataset, system) for every system of papers/ on every dataset it has values for."""
-    for name, system in resolve_systems(load_papers(PROJECT)).items():
-        for dataset in DATASETS:
+    datasets = tuple(load_params(PROJECT)["datasets"])
+    for name, system in resolve_systems(load_definitions(PROJECT), datasets).items():
+        for dataset in datasets:
             try:
-                yield name, dataset, system_on(system, dataset, DATASETS, f"systems.{name}")
+                yield name, dataset, system_on(system, dataset, datasets, f"systems.{name}")
             except NoEntryError:
                 continue
 
@@ -153,7 +153,7 @@ class Damsm(DamsmText):
         return ImageEncoder(build_trunk("inception"), self.dim)
 
 
-def text_side(encoder: str, words: int, dataset: str) -> TextSide:
+def text_side(encoder: str, words: int, dataset: str) -> TextConditioner:
     if encoder == "damsm":
         return Damsm(TextEncoder(VOCABULARIES.get(dataset, VOCABULARIES["cub"])), words)
     if encoder == "char-cnn-rnn":
@@ -163,7 +163,7 @@ def text_side(encoder: str, words: int, dataset: str) -> TextSide:
     rows[:, words + 1], rows[:, words + 2 :] = VOCABULARY - 1, 0
     with torch.no_grad():
         features, embeddings = itm.clip.eval().text(torch.from_numpy(rows))
-    kept = Kept(features[:, : words + 1].half().numpy(), embeddings.numpy(), rows.astype(np.int32))
+    kept = ClipTextCache(features[:, : words + 1].half().numpy(), embeddings.numpy(), rows.astype(np.int32))
     return ItmText(itm, kept, lambda text: rows[int(text)], words)
 
 
@@ -188,7 +188,7 @@ def in_training(name: str, dataset: str) -> tuple[GAN, Batch]:
         sentence = SENTENCE[encoder] if encoder == "char-cnn-rnn" else None
         vocabulary = VOCABULARIES.get(dataset, VOCABULARIES["cub"])
         batches = RandomBatches(spec["image_size"], spec["words"], vocabulary, sentence)
-        gan = SYSTEMS[system["kind"]](Parts(spec, side, batches, CPU, None, base))  # type: ignore[arg-type]
+        gan = SYSTEMS[system["kind"]](GanInputs(spec, side, batches, CPU, None, base))  # type: ignore[arg-type]
     for optimiser in gan.optimisers().values():  # a step along a gradient of zero: what they keep, they have then
         for group in optimiser.param_groups:
             for parameter in group["params"]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from project_datasets import DATASETS
 from tiny import CPU, FakeBatches, image_encoder, text_encoder
 from torch import nn
 
@@ -16,13 +17,12 @@ from t2i_repro.data.sentence_batches import SentenceBatch
 from t2i_repro.models.build import build_generator
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
 from t2i_repro.models.encoders.itm import ITM, StandinClip
-from t2i_repro.registry.papers import load_papers
-from t2i_repro.registry.systems import DATASETS, NoEntryError, resolve_systems, scaled, system_on
-from t2i_repro.sampling.sentence_text import CharCnnRnnText
-from t2i_repro.sampling.text import DamsmText, TextSide
-from t2i_repro.training.checkpoint import save_torch
-from t2i_repro.training.gan import GAN, Parts
-from t2i_repro.training.itm import ItmText, Kept
+from t2i_repro.models.state import save_torch
+from t2i_repro.registry.papers import load_definitions
+from t2i_repro.registry.systems import NoEntryError, resolve_systems, scaled, system_on
+from t2i_repro.sampling.text import TextConditioner
+from t2i_repro.sampling.text_encoders import CharCnnRnnText, ClipTextCache, DamsmText, ItmText
+from t2i_repro.training.gan import GAN, GanInputs
 from t2i_repro.training.train import SYSTEMS
 
 PROJECT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def shrunk(system: Spec, name: str) -> Spec:
 def variants() -> dict[str, Spec]:
     """By name and dataset, each system on every dataset on which it is another one."""
     found: dict[str, Spec] = {}
-    for name, raw in resolve_systems(load_papers(PROJECT)).items():
+    for name, raw in resolve_systems(load_definitions(PROJECT), DATASETS).items():
         for dataset in DATASETS:
             try:
                 spec = shrunk(system_on(raw, dataset, DATASETS, name), name)
@@ -79,7 +79,7 @@ def itm_text() -> ItmText:
         rows[row, : length + 2] = [18, *range(1, length + 1), 19]
     with torch.no_grad():
         features, embeddings = itm.clip.eval().text(torch.from_numpy(rows))
-    kept = Kept(features[:, : WORDS + 1].half().numpy(), embeddings.numpy(), rows.astype(np.int32))
+    kept = ClipTextCache(features[:, : WORDS + 1].half().numpy(), embeddings.numpy(), rows.astype(np.int32))
     return ItmText(itm, kept, lambda text: rows[int(text)], WORDS)
 
 
@@ -93,7 +93,7 @@ def sentences() -> CharCnnRnnText:
     return CharCnnRnnText(CharCnnRnn(TEXT, 4), np.zeros((0, TEXT), np.float32), "mean-of-4", "first")
 
 
-SIDES: dict[str, Callable[[], TextSide]] = {
+SIDES: dict[str, Callable[[], TextConditioner]] = {
     "damsm": lambda: DamsmSide(text_encoder(), WORDS),
     "itm": itm_text,
     "char-cnn-rnn": sentences,
@@ -114,7 +114,7 @@ def batches(spec: Spec) -> FakeBatches:
     return kind(size=spec["batch"], side=spec["image_size"])
 
 
-def built(name: str, folder: Path) -> tuple[GAN, TextSide]:
+def built(name: str, folder: Path) -> tuple[GAN, TextConditioner]:
     """A system in training, as the verb builds it, and what reads its captions; ``folder`` takes the run that it
     continues."""
     spec = copy.deepcopy(variants()[name])
@@ -127,7 +127,7 @@ def built(name: str, folder: Path) -> tuple[GAN, TextSide]:
         base = folder / "base"
         base.mkdir(parents=True, exist_ok=True)
         save_torch(base / "generator.pt", network.state_dict())
-    parts = Parts(spec, side, batches(spec), CPU, None, base)  # type: ignore[arg-type]
+    parts = GanInputs(spec, side, batches(spec), CPU, None, base)  # type: ignore[arg-type]
     gan = SYSTEMS[spec["system"]["kind"]](parts)
     awaken(gan)
     return gan, side

@@ -5,9 +5,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from project_datasets import DATASETS
+
 from t2i_repro.core.config import merged
 from t2i_repro.registry.papers import load_definitions
-from t2i_repro.registry.systems import DATASETS, NoEntryError, resolve_systems, system_on
+from t2i_repro.registry.systems import NoEntryError, resolve_systems, system_on
 
 TEXT = {"damsm": 256, "itm": 512, "char-cnn-rnn": 1024}
 
@@ -16,7 +18,7 @@ TEXT = {"damsm": 256, "itm": 512, "char-cnn-rnn": 1024}
 def systems() -> dict[str, dict[str, Any]]:
     """By name as it is on CUB; ``<name>-oxford`` and ``<name>-coco`` where it differs there in more than training."""
     found: dict[str, dict[str, Any]] = {}
-    for name, system in resolve_systems(load_definitions(Path(__file__).parents[2])).items():
+    for name, system in resolve_systems(load_definitions(Path(__file__).parents[2]), DATASETS).items():
         if system["kind"] != "multi-stage":
             continue
         seen: list[dict[str, Any]] = []

@@ -5,14 +5,15 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from project_datasets import DATASETS
 from torch import Tensor, nn
 
 from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.nested import ExtendedGenerator, NestedDiscriminators, NestedGenerator
 from t2i_repro.registry.papers import load_definitions
-from t2i_repro.registry.systems import DATASETS, resolve_systems, system_on
-from t2i_repro.training.matching_aware_step import MatchingAwareObjective, matching_aware_step
-from t2i_repro.training.nested_step import NestedObjective, nested_step
+from t2i_repro.registry.systems import resolve_systems, system_on
+from t2i_repro.training.matching_aware import MatchingAwareObjective, matching_aware_step
+from t2i_repro.training.nested import NestedObjective, nested_step
 
 PROJECT = Path(__file__).parents[2]
 TEXT = 6
@@ -21,7 +22,7 @@ BATCH = 3
 
 SYSTEMS: dict[str, dict[str, Any]] = {
     name: system_on(system, "cub", DATASETS, name)
-    for name, system in resolve_systems(load_definitions(PROJECT)).items()
+    for name, system in resolve_systems(load_definitions(PROJECT), DATASETS).items()
     if system["kind"] in ("nested", "stackgan", "gan-int-cls")
 }
 

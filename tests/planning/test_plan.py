@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from project_copy import one_paper
+from project_datasets import DATASETS
 
 from t2i_repro.cli import main
 from t2i_repro.core.artefact import Node, read_node
@@ -104,7 +105,7 @@ def test_overrides_are_validated_too(project: Path) -> None:
 def test_a_wrong_paper_is_refused(copy: Path, keys: tuple[str, ...], value: object, message: str) -> None:
     edit(copy / "papers/ssa-gan.yaml", *keys, value=value)
     with pytest.raises(ReproError) as caught:
-        resolve_systems(load_definitions(copy))
+        resolve_systems(load_definitions(copy), DATASETS)
     assert message in str(caught.value)
 
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from project_datasets import DATASETS
+
 from t2i_repro.registry.papers import load_registry
 from t2i_repro.registry.systems import resolve_systems
 
@@ -23,7 +25,7 @@ def is_ours(name: str, system: dict[str, Any]) -> bool:
 
 def test_rows_that_rest_on_our_reading_say_so(project: Path) -> None:
     registry = load_registry(project)
-    papers, systems = registry.papers, resolve_systems(registry.definitions)
+    papers, systems = registry.papers, resolve_systems(registry.definitions, DATASETS)
     assert set(systems) >= OURS
     checked = set()
     for paper in papers.values():

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from project_datasets import DATASETS
 
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import resolve_systems
@@ -37,7 +38,7 @@ REPRESENTATIVES = steps.representatives()
 
 def test_every_system_is_measured_or_stood_for() -> None:
     known = [name for one in REPRESENTATIVES.values() for name in one.stands_for]
-    assert sorted(known) == sorted(resolve_systems(load_definitions(PROJECT)))
+    assert sorted(known) == sorted(resolve_systems(load_definitions(PROJECT), DATASETS))
     assert set(known) >= FAMILIES
     for one in REPRESENTATIVES.values():
         assert one.name in one.stands_for

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 from miniature import CAPTIONS, SIDES, WORDS, itm_text
+from project_datasets import DATASETS
 from tiny import CPU, FakeBatches, text_encoder
 
 from t2i_repro.errors import ReproError
 from t2i_repro.registry.papers import load_definitions
-from t2i_repro.registry.systems import DATASETS, resolve_systems, scaled, system_on
-from t2i_repro.sampling.text import Caption, DamsmText
-from t2i_repro.training.gan import Parts
-from t2i_repro.training.itm import ItmText
+from t2i_repro.registry.systems import resolve_systems, scaled, system_on
+from t2i_repro.sampling.text import Caption
+from t2i_repro.sampling.text_encoders import DamsmText, ItmText
+from t2i_repro.training.gan import GanInputs
 from t2i_repro.training.multi_stage import MultiStageGAN
 
 OVER: dict[str, Any] = {
@@ -22,7 +23,7 @@ OVER: dict[str, Any] = {
     "train": {"batch": 4},
     "system": {"multi-stage": {"width": 4, "noise": 5, "condition": 3, "discriminator": {"width": 2, "common": 5}}},
 }
-KNOWN = resolve_systems(load_definitions(Path(__file__).parents[2]))
+KNOWN = resolve_systems(load_definitions(Path(__file__).parents[2]), DATASETS)
 
 
 def spec(name: str) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def spec(name: str) -> dict[str, Any]:
 
 def built(name: str) -> MultiStageGAN:
     given = spec(name)
-    return MultiStageGAN(Parts(given, SIDES[given["system"]["encoder"]](), FakeBatches(), CPU))  # type: ignore[arg-type]
+    return MultiStageGAN(GanInputs(given, SIDES[given["system"]["encoder"]](), FakeBatches(), CPU))  # type: ignore[arg-type]
 
 
 def test_the_average_is_what_is_sampled() -> None:
@@ -57,7 +58,7 @@ def test_optimisers_follow_the_description() -> None:
 def test_a_matching_loss_without_an_image_side_is_refused() -> None:
     side = DamsmText(text_encoder(), WORDS)
     with pytest.raises(ReproError, match=r"stages\.matching: encoder damsm has no image side"):
-        MultiStageGAN(Parts(spec("attngan"), side, FakeBatches(), CPU))  # type: ignore[arg-type]
+        MultiStageGAN(GanInputs(spec("attngan"), side, FakeBatches(), CPU))  # type: ignore[arg-type]
 
 
 def test_what_is_kept_of_a_caption_is_what_is_read_of_it() -> None:
@@ -73,4 +74,4 @@ def test_what_is_kept_of_a_caption_is_what_is_read_of_it() -> None:
     with pytest.raises(
         ReproError, match=r"train\.words: found 6, but the ITM keeps 5 words of each caption; raise itm\.words"
     ):
-        ItmText(side.encoder, side.kept, side.read, 6)
+        ItmText(side.encoder, side.cache, side.tokenize, 6)

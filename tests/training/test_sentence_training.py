@@ -3,30 +3,33 @@
 import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from project_datasets import DATASETS
 from tiny import CPU, FakeBatches, digests, schedule
 from torch import nn
 
+from t2i_repro.core.declarations import resolve
 from t2i_repro.data.sentence_batches import SentenceBatch
 from t2i_repro.errors import ReproError
 from t2i_repro.models.build import build_generator
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
+from t2i_repro.models.family import family_of
 from t2i_repro.models.state import save_torch
 from t2i_repro.registry.papers import load_definitions
-from t2i_repro.registry.systems import DATASETS, resolve_systems, system_on
-from t2i_repro.sampling.sentence_text import CharCnnRnnText
-from t2i_repro.training.gan import Parts
+from t2i_repro.registry.systems import resolve_systems, system_on
+from t2i_repro.sampling.text_encoders import CharCnnRnnText
+from t2i_repro.training.gan import GanInputs
 from t2i_repro.training.loop import train
-from t2i_repro.training.sentence_systems import SENTENCE_SYSTEMS, SentenceGAN
+from t2i_repro.training.sentence_systems import SentenceGAN
 
 SYSTEMS = {
     name: system_on(raw, "cub", DATASETS, name)
-    for name, raw in resolve_systems(load_definitions(Path(__file__).parents[2])).items()
-    if raw["kind"] in SENTENCE_SYSTEMS
+    for name, raw in resolve_systems(load_definitions(Path(__file__).parents[2]), DATASETS).items()
+    if raw["kind"] in ("nested", "stackgan", "gan-int-cls")
 }
 TEXT, STEPS_PER_EPOCH, SHRINK = 6, 4, 4
 FROZEN = {"hdgan-512": "base.", "hdgan-512-printed": "base.", "stackgan": "stage_one."}
@@ -76,8 +79,9 @@ def side() -> CharCnnRnnText:
 def built(given: dict[str, Any], base: Path | None = None) -> SentenceGAN:
     """From a spec, as the verb builds it."""
     steps = Sentences(steps_per_epoch=STEPS_PER_EPOCH)
-    parts = Parts(given, side(), steps, CPU, None, base)  # type: ignore[arg-type]
-    return SENTENCE_SYSTEMS[given["system"]["kind"]](parts)
+    parts = GanInputs(given, side(), steps, CPU, None, base)  # type: ignore[arg-type]
+    trainer = cast(type[SentenceGAN], resolve(family_of(given["system"]).trainer))
+    return trainer(parts)
 
 
 def gan(name: str, folder: Path, **changes: Any) -> SentenceGAN:

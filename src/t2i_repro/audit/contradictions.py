@@ -97,7 +97,7 @@ def contradictions(papers: dict[str, dict[str, Any]], definitions: Definitions) 
     return found + longer_is_worse(papers, definitions)
 
 
-def alike(given: list[Print]) -> dict[tuple[str, str, str], list[Print]]:
+def alike(found: list[Print]) -> dict[tuple[str, str, str], list[Print]]:
     """Prints by (system, dataset, metric)."""
     groups: dict[tuple[str, str, str], list[Print]] = {}
     for one in given:

@@ -20,8 +20,9 @@ from t2i_repro.models.encoders.damsm_image import ImageEncoder
 from t2i_repro.models.encoders.damsm_text import TextEncoder
 from t2i_repro.models.encoders.itm import ITM, OpenClip
 from t2i_repro.models.text_encoder import text_encoders
+from t2i_repro.planning.params import read_params
 from t2i_repro.registry.papers import load_definitions
-from t2i_repro.registry.systems import DATASETS, NoEntryError, resolve_systems, system_on
+from t2i_repro.registry.systems import NoEntryError, resolve_systems, system_on
 
 # Words of the datasets' captions as AttnGAN's code keeps them, padding included; Oxford's are not published.
 VOCABULARIES = {"cub": 5_450, "coco": 27_297}
@@ -98,12 +99,13 @@ def count(name: str, dataset: str, system: dict[str, Any]) -> Counts:
 def counts(project: Path) -> Iterator[Counts]:
     """Every system of the papers on CUB, on COCO, and on Oxford-102 where its networks are others there; then the
     released configurations."""
-    systems = resolve_systems(load_definitions(project))
+    datasets = tuple(read_params(project)["datasets"])
+    systems = resolve_systems(load_definitions(project), datasets)
     for name, (base, changes) in {**{name: (name, {}) for name in systems}, **RELEASED}.items():
         seen: list[Counts] = []
-        for dataset in DATASETS:
+        for dataset in datasets:
             try:
-                system = system_on(systems[base], dataset, DATASETS, f"systems.{base}")
+                system = system_on(systems[base], dataset, datasets, f"systems.{base}")
             except NoEntryError:
                 continue
             found = count(name, dataset, merged(system, changes))

@@ -9,8 +9,6 @@ from t2i_repro.core.schema import validate
 from t2i_repro.errors import ReproError
 from t2i_repro.models.family import families, family_of
 
-DATASETS = ("cub", "oxford", "coco")
-
 Systems = dict[str, dict[str, Any]]
 Definitions = Mapping[str, Systems]
 """Systems as written, each with an optional `base`, by the file that defines them."""
@@ -20,11 +18,26 @@ class NoEntryError(ReproError):
     """A mapping from names of datasets has no entry for the requested one."""
 
 
-def resolve_systems(definitions: Definitions, datasets: Sequence[str] = DATASETS) -> Systems:
+def resolve_systems(definitions: Definitions, datasets: Sequence[str]) -> Systems:
     """Resolve `base` in every system; `system_on` then resolves one of them for one of `datasets`.
 
-    Raises ReproError on an unknown or circular base, on a name defined twice, on two names for one system (rows with
-    the same configuration name the same system, so that they share its run), and on what its kind's schema refuses.
+    Raises ReproError as `resolve_bases` does, on two names for one system (rows with the same configuration name the
+    same system, so that they share its run), and on what its kind's schema refuses.
+    """
+    resolved, home = resolve_bases(definitions)
+    first: dict[str, str] = {}
+    for name, system in resolved.items():
+        same = first.setdefault(canonical_json(system), name)
+        if same != name:
+            raise ReproError(f"papers: systems {same!r} and {name!r} are the same; use one name, to share one run")
+        check(name, system, datasets, home[name], resolved)
+    return resolved
+
+
+def resolve_bases(definitions: Definitions) -> tuple[Systems, dict[str, str]]:
+    """Every system with the keys of its bases, and the file that defines it, both by name.
+
+    Raises ReproError on an unknown or circular base, and on a name defined twice.
     """
     raw: Systems = {}
     home: dict[str, str] = {}
@@ -33,14 +46,7 @@ def resolve_systems(definitions: Definitions, datasets: Sequence[str] = DATASETS
             if name in raw:
                 raise ReproError(f"{file}: systems.{name} is already defined in {home[name]}")
             raw[name], home[name] = system, file
-    resolved = {name: with_base(raw, name) for name in raw}
-    first: dict[str, str] = {}
-    for name, system in resolved.items():
-        same = first.setdefault(canonical_json(system), name)
-        if same != name:
-            raise ReproError(f"papers: systems {same!r} and {name!r} are the same; use one name, to share one run")
-        check(name, system, datasets, home[name], resolved)
-    return resolved
+    return {name: with_base(raw, name) for name in raw}, home
 
 
 def base_chain(definitions: Systems, name: str) -> list[str]:
@@ -100,7 +106,7 @@ def one_value(value: Any, dataset: str, datasets: Sequence[str], place: str) -> 
         return value
     if value and all(key in datasets for key in value):
         if dataset not in value:
-            raise NoEntryError(f"{place} has no entry for dataset {dataset!r}; it has {', '.join(value)}")
+            raise NoEntryError(f"{place} has no entry for dataset {dataset!r}, only for {', '.join(value)}; add one")
         return value[dataset]
     return {key: one_value(item, dataset, datasets, f"{place}.{key}") for key, item in value.items()}
 
