@@ -18,7 +18,10 @@ Files of a prepared folder (N images, C captions, W tokens in all):
 ===================== =========== =============================================================
 """
 
+import csv
+import io
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from t2i_repro.core.record import atomic_write
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.layout import layout_of
 from t2i_repro.errors import ReproError
@@ -133,3 +137,16 @@ class Prepared:
         if not numbers:
             raise ReproError(f"no word of {text!r} is in {self.folder / 'vocabulary.json'}")
         return np.asarray(numbers, dtype=np.int64)
+
+
+def write_captions(path: Path, data: Prepared, captions: Iterable[int]) -> None:
+    """Write the `captions.csv` of generated images: for each, in order, the caption it was made from, and the image of
+    the dataset that this caption describes."""
+    with atomic_write(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("index", "image_id", "caption_id", "caption"))
+        for index, caption in enumerate(captions):
+            image = data.image_ids[data.caption_image[caption]]
+            writer.writerow((index, image, caption, data.caption(caption)))
+        text.detach()

@@ -4,8 +4,6 @@ Samples become ``images.npy`` and, with captions, ``captions.csv``, as `sample` 
 record names are copied. Needs no torch.
 """
 
-import csv
-import io
 import shutil
 from pathlib import Path
 
@@ -14,15 +12,14 @@ from tqdm import tqdm
 
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.npy import npy_writer
-from t2i_repro.core.record import Build, atomic_write, hash_files, read_record
+from t2i_repro.core.record import Build, hash_files, read_record
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.manifest import content_digest
-from t2i_repro.data.prepared import Prepared
+from t2i_repro.data.prepared import Prepared, write_captions
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.sources import LOSSLESS, LOSSY, Source, open_source, read_captions
 
 BLOCK = 64  # images read at a time
-COLUMNS = ("index", "image_id", "caption_id", "caption")
 RESUMES = ("checkpoint.pt",)  # only needed to resume the training
 
 
@@ -57,7 +54,8 @@ def import_samples(node: Node, path: Path, out: Path, build: Build) -> None:
             f"or say `lossy: true` in params.yaml: outside"
         )
     if spec["captions"] is not None:
-        write_captions(out / "captions.csv", Path(node.locations["captions"]), spec, source, data)
+        captions = captions_of(Path(node.locations["captions"]), spec, source, data)
+        write_captions(out / "captions.csv", data, captions)
     write_images(out / "images.npy", source, spec["image_size"], node.name)
     build.facts |= {
         "images": len(source),
@@ -83,32 +81,25 @@ def write_images(path: Path, source: Source, side: int, title: str) -> None:
             bar.update(len(block))
 
 
-def write_captions(path: Path, captions: Path, spec: dict[str, object], source: Source, data: Prepared) -> None:
-    """Write the caption and image that each sample was made from, found by its words among the captions of the split.
+def captions_of(path: Path, spec: dict[str, object], source: Source, data: Prepared) -> list[int]:
+    """The caption of ``data`` that each sample was made from, found by its words among the captions of the split.
 
     Raises ReproError on captions of no image of that split.
     """
-    check_content(captions, str(spec["captions"]))
+    check_content(path, str(spec["captions"]))
     known: dict[tuple[str, ...], int] = {}
     for image in data.splits[str(spec["split"])]:
         for caption in data.caption_ids(int(image)):
             known.setdefault(tuple(tokenise(data.caption(caption))), caption)
-    texts = [text for text, _ in read_captions(captions, source)]
+    texts = [text for text, _ in read_captions(path, source)]
     found = [known.get(tuple(tokenise(text))) for text in texts]
     unknown = [text for text, caption in zip(texts, found, strict=True) if caption is None]
     if unknown:
         raise ReproError(
-            f"{captions}: {len(unknown)} of {len(texts)} captions are none of the split {spec['split']}, such as "
+            f"{path}: {len(unknown)} of {len(texts)} captions are none of the split {spec['split']}, such as "
             f"{unknown[0]!r}; give those the images were made from, or leave `captions` out of params.yaml: outside"
         )
-    with atomic_write(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for index, caption in enumerate(caption for caption in found if caption is not None):
-            image = data.image_ids[data.caption_image[caption]]
-            writer.writerow((index, image, caption, data.caption(caption)))
-        text.detach()
+    return [caption for caption in found if caption is not None]
 
 
 def import_run(node: Node, path: Path, out: Path, build: Build) -> None:
