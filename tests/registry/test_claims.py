@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from t2i_repro.audit.claims import judge_claims
+from t2i_repro.audit.audit import check_claims
 from t2i_repro.audit.evidence import printed_evidence, rebuilt_evidence
-from t2i_repro.audit.verdicts import Verdict, judge
+from t2i_repro.audit.verdicts import Verdict, evaluate
 from t2i_repro.errors import ReproError
 from t2i_repro.registry.claims import Arithmetic, Call, CellRef, Logic, Number, Relation, cells_of, parse
 from t2i_repro.registry.papers import load_papers
@@ -28,7 +28,7 @@ PAPER: dict[str, Any] = {"id": "tiny", "tables": {"table1": {"where": "Sec. 1", 
 
 
 def printed(check: str) -> Verdict:
-    return judge(parse(check.replace("@", "table1.")), printed_evidence(PAPER))
+    return evaluate(parse(check.replace("@", "table1.")), printed_evidence(PAPER))
 
 
 def test_a_condition_becomes_a_tree() -> None:
@@ -172,8 +172,8 @@ def test_a_row_that_says_what_it_measures_is_compared_across() -> None:
     column = {"protocol": None, "dataset": "cub", "better": None, "digits": 0}
     table = {"columns": {"x": {"label": "X", **column}, "y": {"label": "Y", **column}}, "rows": rows}
     evidence = printed_evidence({"id": "t", "tables": {"table1": table}})
-    assert judge(parse("best(table1.is.x) and best(table1.fid.y)"), evidence).truth is True
-    assert judge(parse("best(table1.fid.x)"), evidence).reasons == ("best(table1.fid.x): 3, but Y 2",)
+    assert evaluate(parse("best(table1.is.x) and best(table1.fid.y)"), evidence).truth is True
+    assert evaluate(parse("best(table1.fid.x)"), evidence).reasons == ("best(table1.fid.x): 3, but Y 2",)
 
 
 def rendered(**numbers: Any) -> dict[str, Any]:
@@ -221,20 +221,20 @@ def test_verdicts_on_rebuilt_numbers(check: str, word: str, why: str) -> None:
     tables = rendered(**numbers, a_params=(1, None, "not comparable (smoke scale)"))
     if "100%" in check:
         tables = rendered(a_is=(5, 1), b_is=(2.5, 0.5))
-    verdict = judge(parse(check.replace("@", "table1.")), rebuilt_evidence(PAPER, tables))
+    verdict = evaluate(parse(check.replace("@", "table1.")), rebuilt_evidence(PAPER, tables))
     assert (verdict.word, why in " ".join(verdict.reasons)) == (word, True), verdict
     if "fid <" in check and word == "holds":
-        assert verdict.remarks == ("single runs: nothing is known of the spread over seeds",)
+        assert verdict.remarks == ("single runs: the spread over seeds is unknown",)
 
 
 def test_a_claim_is_judged_twice() -> None:
     claim = {"where": "Sec. 2", "says": "B is better.", "check": "table1.b.is >\n  table1.a.is"}
     paper = {**PAPER, "claims": {"better": claim}}
-    (alone,) = judge_claims(paper, {})
+    (alone,) = check_claims(paper, {})
     assert (alone.printed.word, alone.rebuilt.word) == ("holds", "cannot tell")
     assert alone.rebuilt.reasons == ("not rebuilt: the table is not in this report",)
     assert alone.check == "table1.b.is > table1.a.is"
-    (both,) = judge_claims(paper, rendered(a_is=(5, 0.1), b_is=(4, 0.1)))
+    (both,) = check_claims(paper, rendered(a_is=(5, 0.1), b_is=(4, 0.1)))
     assert (both.printed.word, both.rebuilt.word) == ("holds", "fails")
 
 

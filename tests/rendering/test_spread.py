@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from t2i_repro.audit.evidence import Evidence, Measured, rebuilt
-from t2i_repro.audit.verdicts import judge
+from t2i_repro.audit.verdicts import evaluate
 from t2i_repro.metrics.quantiles import normal_quantile, student_quantile
 from t2i_repro.planning.plan import Planner
 from t2i_repro.registry.claims import CellRef, parse
-from t2i_repro.rendering.cells import cell_content, mark_best
-from t2i_repro.rendering.spread import known_digits, number, spread_of
+from t2i_repro.rendering.spread import format_value, known_digits, spread_of
+from t2i_repro.rendering.tables import cell_content, mark_best
 
 
 def score(value: float, **changes: Any) -> dict[str, Any]:
@@ -59,10 +59,10 @@ def test_digits_go_down_to_the_first_figure_of_the_uncertainty(uncertainty: floa
 
 
 def test_numbers_are_written_to_their_digits() -> None:
-    assert number(22.5817, 0.3, 1) == "22.6 ± 0.3"
-    assert number(1234.0, 47.0, -1) == "1230 ± 50"
-    assert number(-0.004, None, 2) == "0.00"
-    assert number(-3.14, None, 1) == "−3.1"
+    assert format_value(22.5817, 0.3, 1) == "22.6 ± 0.3"
+    assert format_value(1234.0, 47.0, -1) == "1230 ± 50"
+    assert format_value(-0.004, None, 2) == "0.00"
+    assert format_value(-3.14, None, 1) == "−3.1"
 
 
 def test_quantiles_are_those_of_the_tables() -> None:
@@ -162,7 +162,7 @@ def evidence(**cells: list[dict[str, Any]]) -> Evidence:
 def test_verdicts_use_the_uncertainty(
     first: list[dict[str, Any]], second: list[dict[str, Any]], word: str, told: str
 ) -> None:
-    verdict = judge(parse("table1.a.fid < table1.b.fid"), evidence(a=first, b=second))
+    verdict = evaluate(parse("table1.a.fid < table1.b.fid"), evidence(a=first, b=second))
     assert verdict.word == word
     assert told in " ".join([*verdict.reasons, *verdict.remarks])
     assert ("single runs" in " ".join(verdict.remarks)) == (len(first) == 1 or len(second) == 1)
@@ -172,11 +172,11 @@ def test_best_of_a_column_needs_to_be_clear_of_all() -> None:
     seeds = {
         name: [score(value + step) for step in (-0.1, 0, 0.1)] for name, value in zip("abc", (20, 22, 24), strict=True)
     }
-    assert judge(parse("best(table1.a.fid)"), evidence(**seeds)).word == "holds"
-    assert judge(parse("rank(table1.c.fid) = 3"), evidence(**seeds)).word == "holds"
+    assert evaluate(parse("best(table1.a.fid)"), evidence(**seeds)).word == "holds"
+    assert evaluate(parse("rank(table1.c.fid) = 3"), evidence(**seeds)).word == "holds"
     close = {**seeds, "b": [score(value) for value in (19.5, 20.2, 21.0)]}
-    assert judge(parse("best(table1.a.fid)"), evidence(**close)).word == "cannot tell"
-    assert judge(parse("best(table1.c.fid)"), evidence(**close)).word == "fails"
+    assert evaluate(parse("best(table1.a.fid)"), evidence(**close)).word == "cannot tell"
+    assert evaluate(parse("best(table1.c.fid)"), evidence(**close)).word == "fails"
 
 
 CHECKS = [
@@ -203,8 +203,8 @@ def test_knowing_more_never_turns_a_verdict_round(check: str) -> None:
             place = CellRef("table1", name, "fid")
             wide[place] = Measured(value, low, high, "")
             narrow[place] = Measured(inner[1], inner[0], inner[2], "")
-        before = judge(parse(check), Evidence(PAPER, False, wide)).truth
-        after = judge(parse(check), Evidence(PAPER, False, narrow)).truth
+        before = evaluate(parse(check), Evidence(PAPER, False, wide)).truth
+        after = evaluate(parse(check), Evidence(PAPER, False, narrow)).truth
         assert before is None or after is before
         told += before is not None
     assert 0 < told < 400  # both kinds were seen
@@ -216,7 +216,7 @@ def test_a_number_is_never_shown_finer_than_it_is_known() -> None:
     for _ in range(2000):
         value, uncertainty, digits = draw.uniform(-99, 999), 10 ** draw.uniform(-4, 2), draw.randrange(4)
         known = known_digits(uncertainty, digits)
-        shown = float(number(value, None, known).replace("−", "-"))
+        shown = float(format_value(value, None, known).replace("−", "-"))
         unit = 10.0**-known
         assert known <= digits
         assert abs(shown - value) <= unit / 2 * (1 + 1e-9)

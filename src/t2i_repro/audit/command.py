@@ -1,4 +1,4 @@
-"""`t2i-repro audit`: claims, contradictions and disagreements, in the terminal or for another program."""
+"""`t2i-repro audit`: claims, contradictions and disagreements, for the terminal or for other programs."""
 
 import argparse
 import csv
@@ -32,63 +32,80 @@ def main(args: argparse.Namespace) -> None:
     if args.paper is not None and args.paper not in papers:
         raise ReproError(f"--paper: found {args.paper!r}; papers/ has {', '.join(papers)}")
     found = audit(papers, registry.definitions, built_tables(Path("."), args.set))
-    shown = found if args.paper is None else found.of(args.paper)
-    file = visible(sys.stdout) if args.format == "text" else sys.stdout
-    {"text": write_text, "csv": write_csv, "json": write_json}[args.format](shown, papers, file)
+    if args.paper is not None:
+        found = found.of(args.paper)
+    if args.format == "csv":
+        write_csv(found, sys.stdout)
+    elif args.format == "json":
+        write_json(found, sys.stdout)
+    else:
+        titles = {paper_id: paper["title"] for paper_id, paper in papers.items()}
+        write_text(found, titles, visible(sys.stdout))
 
 
 def entries(found: Audit) -> Iterator[dict[str, Any]]:
-    """Everything found, each with the keys of HEADER; those that do not apply are None."""
+    """One entry for each finding, with the keys of HEADER; those that do not apply are None."""
     empty = dict.fromkeys(HEADER)
     for claims in found.claims.values():
         for claim in claims:
-            why = "; ".join([*claim.printed.reasons, *claim.printed.remarks])
-            given = {"kind": "claim", "paper": claim.paper, "id": claim.id, "where": claim.where, "says": claim.says}
-            verdicts = {"check": claim.check, "printed": claim.printed.word, "rebuilt": claim.rebuilt.word}
-            rebuilt = "; ".join([*claim.rebuilt.reasons, *claim.rebuilt.remarks])
-            yield empty | given | verdicts | {"why": why, "rebuilt_why": rebuilt}
+            yield empty | {
+                "kind": "claim",
+                "paper": claim.paper,
+                "id": claim.id,
+                "where": claim.where,
+                "says": claim.says,
+                "check": claim.check,
+                "printed": claim.printed.word,
+                "rebuilt": claim.rebuilt.word,
+                "why": claim.printed.why,
+                "rebuilt_why": claim.rebuilt.why,
+            }
     for one in found.contradictions:
         where = "; ".join(one.places)
         yield empty | {"kind": one.kind, "paper": one.paper, "id": one.title, "where": where, "says": one.says}
     for compared in found.compared:
-        where = "; ".join(f"{given.cell.paper}: {given.place}" for given in compared.prints)
-        papers = ", ".join(dict.fromkeys(given.cell.paper for given in compared.prints))
-        told = {"kind": "disagreement", "paper": papers, "id": compared.title, "where": where, "says": values(compared)}
-        yield empty | told | {"spread": round(compared.spread, 4)}
+        yield empty | {
+            "kind": "disagreement",
+            "paper": ", ".join(dict.fromkeys(one.cell.paper for one in compared.prints)),
+            "id": compared.title,
+            "where": "; ".join(f"{one.cell.paper}: {one.place}" for one in compared.prints),
+            "says": values(compared),
+            "spread": round(compared.spread, 4),
+        }
 
 
 def values(compared: Compared) -> str:
     """`10.65 (icsd-gan), 14.01 (msmt-gan)`."""
-    return ", ".join(f"{given.cell.text()} ({given.cell.paper})" for given in compared.prints)
+    return ", ".join(f"{one.cell.text()} ({one.cell.paper})" for one in compared.prints)
 
 
-def write_csv(found: Audit, papers: dict[str, dict[str, Any]], file: TextIO) -> None:
+def write_csv(found: Audit, file: TextIO) -> None:
     writer = csv.DictWriter(file, HEADER, lineterminator="\n")
     writer.writeheader()
     for entry in entries(found):
         writer.writerow({key: csv_text(value) if isinstance(value, str) else value for key, value in entry.items()})
 
 
-def write_json(found: Audit, papers: dict[str, dict[str, Any]], file: TextIO) -> None:
+def write_json(found: Audit, file: TextIO) -> None:
     json.dump(list(entries(found)), file, indent=1, ensure_ascii=False)
     file.write("\n")
 
 
-def write_text(found: Audit, papers: dict[str, dict[str, Any]], file: TextIO) -> None:
+def write_text(found: Audit, titles: dict[str, str], file: TextIO) -> None:
+    """`titles`: of the papers, by id."""
     for paper, claims in found.claims.items():
-        counts = ", ".join(f"{number} {word}" for word, number in sorted(found.counts(paper)["printed"].items()))
-        print(f"{papers[paper]['title']}: {len(claims)} claims; on its own numbers {counts or 'none'}\n", file=file)
+        counts = ", ".join(f"{count} {word}" for word, count in sorted(found.counts(paper)["printed"].items()))
+        print(f"{titles[paper]}: {len(claims)} claims; on its own numbers {counts or 'none'}\n", file=file)
         for claim in claims:
             print(f"  {claim.printed.word:12} {claim.id} ({claim.where})", file=file)
             paragraph(claim.says, file)
             if claim.printed.truth is not True:
                 paragraph(f"-> {'; '.join(claim.printed.reasons)}", file)
             if claim.rebuilt.truth is not None:
-                why = "; ".join([*claim.rebuilt.reasons, *claim.rebuilt.remarks])
-                paragraph(f"rebuilt: {claim.rebuilt.word}: {why}", file)
+                paragraph(f"rebuilt: {claim.rebuilt.word}: {claim.rebuilt.why}", file)
         print(file=file)
     others = [one for one in found.contradictions if one.kind != "claim-fails"]
-    print(f"{len(found.contradictions)} contradictions inside papers; beside the claims that fail:\n", file=file)
+    print(f"{len(found.contradictions)} contradictions inside papers; besides the claims that fail:\n", file=file)
     for one in others:
         print(f"  {one.paper}: {one.title}", file=file)
         paragraph(f"{one.says} {'; '.join(one.places)}.", file)

@@ -1,4 +1,4 @@
-"""Contradictions inside a paper and between papers, found from the printed numbers alone."""
+"""Contradictions inside a paper and disagreements between papers, found from the printed numbers alone."""
 
 import itertools
 import re
@@ -12,12 +12,12 @@ from t2i_repro.registry.papers import measured_in
 from t2i_repro.registry.printed import Cell, cells
 from t2i_repro.registry.systems import Definitions, resolve_bases
 
-WORTH_LISTING = 0.05
+WORTH_LISTING = 0.05  # spread from which on numbers of several papers count as a disagreement
 
 
 @dataclass(frozen=True)
 class Print:
-    """A printed number with its place."""
+    """A printed number and where it is printed."""
 
     cell: Cell
     system: str
@@ -33,7 +33,8 @@ class Print:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Something a paper says against itself. `kind`: printed-twice, mixed-row, longer-is-worse."""
+    """Something a paper says that its own numbers contradict. `kind`: printed-twice, mixed-row, longer-is-worse,
+    claim-fails."""
 
     kind: str
     paper: str
@@ -44,7 +45,7 @@ class Contradiction:
 
 @dataclass(frozen=True)
 class Compared:
-    """One system, dataset and metric as several papers print it."""
+    """The numbers that several papers print for one system, dataset and metric."""
 
     system: str
     dataset: str
@@ -53,14 +54,14 @@ class Compared:
 
     @property
     def spread(self) -> float:
-        """Largest over smallest value, less 1."""
-        values = [float(given.cell.value or 0) for given in self.prints]
+        """Largest over smallest value, minus 1."""
+        values = [float(one.cell.value or 0) for one in self.prints]
         return max(values) / min(values) - 1 if min(values) > 0 else float(max(values) > min(values))
 
     @property
     def title(self) -> str:
-        """`AttnGAN, CUB, FID`, with the shortest of the names that the papers give it."""
-        name = min((re.sub("[¹²³†]", "", given.row) for given in self.prints), key=len)
+        """`AttnGAN, CUB, FID`, with the shortest name that a paper gives the system."""
+        name = min((re.sub("[¹²³†]", "", one.row) for one in self.prints), key=len)
         return f"{name}, {self.dataset.upper()}, {self.metric.upper()}"
 
 
@@ -89,7 +90,7 @@ def prints(papers: dict[str, dict[str, Any]]) -> Iterator[Print]:
 
 
 def contradictions(papers: dict[str, dict[str, Any]], definitions: Definitions) -> list[Contradiction]:
-    """Every contradiction inside a paper that its numbers show without its text."""
+    """Find the contradictions inside papers that their numbers show without their text."""
     found = []
     for paper_id, paper in papers.items():
         own = list(prints({paper_id: paper}))
@@ -97,30 +98,30 @@ def contradictions(papers: dict[str, dict[str, Any]], definitions: Definitions) 
     return found + longer_is_worse(papers, definitions)
 
 
-def alike(found: list[Print]) -> dict[tuple[str, str, str], list[Print]]:
-    """Prints by (system, dataset, metric)."""
+def group(numbers: list[Print]) -> dict[tuple[str, str, str], list[Print]]:
+    """Group prints by (system, dataset, metric)."""
     groups: dict[tuple[str, str, str], list[Print]] = {}
-    for one in given:
+    for one in numbers:
         groups.setdefault((one.system, str(one.cell.dataset), metric_of(str(one.cell.protocol))), []).append(one)
     return groups
 
 
-def texts(given: list[Print]) -> str:
-    return " and ".join(dict.fromkeys(one.cell.text() for one in given))
+def texts(numbers: list[Print]) -> str:
+    return " and ".join(dict.fromkeys(one.cell.text() for one in numbers))
 
 
 def printed_twice(paper: str, own: list[Print]) -> Iterator[Contradiction]:
-    """One system, dataset and metric with more than one value in one paper."""
-    for (system, dataset, metric), given in alike(own).items():
-        if len({one.cell.value for one in given}) > 1:
+    """Find systems for which a paper prints several values of one metric on one dataset."""
+    for (system, dataset, metric), numbers in group(own).items():
+        if len({one.cell.value for one in numbers}) > 1:
             title = f"{system}: two values of {metric.upper()} on {dataset.upper()}"
-            says = f"One configuration is printed with {texts(given)}."
-            yield Contradiction("printed-twice", paper, title, says, tuple(one.place for one in given))
+            says = f"One configuration is printed with {texts(numbers)}."
+            yield Contradiction("printed-twice", paper, title, says, tuple(one.place for one in numbers))
 
 
 def mixed_rows(paper: str, own: list[Print]) -> Iterator[Contradiction]:
-    """A row whose numbers all stand in another table of the paper, some of them with its own system, but in no single
-    row of it."""
+    """Find rows whose numbers all occur in another table of the paper, some of them for the row's own system, but not
+    in a single row of it."""
     rows: dict[tuple[str, str], list[Print]] = {}
     for one in own:
         rows.setdefault((one.cell.table, one.cell.row), []).append(one)
@@ -133,12 +134,12 @@ def mixed_rows(paper: str, own: list[Print]) -> Iterator[Contradiction]:
 
     for (table, _), row in rows.items():
         for other_table in dict.fromkeys(key[0] for key in rows if key[0] != table):
-            others = [given for key, given in rows.items() if key[0] == other_table]
+            others = [other for key, other in rows.items() if key[0] == other_table]
             shared = [one for one in row if all(number(one)[:2] in measures(other) for other in others)]
             homes = [[other for other in others if number(one) in map(number, other)] for one in shared]
-            whole = any(all(other in home for home in homes) for other in others)
-            own_home = any(row[0].system == other[0].system for home in homes for other in home)
-            if len(shared) < 2 or whole or not all(homes) or not own_home:
+            single = any(all(other in home for home in homes) for other in others)
+            own_found = any(row[0].system == other[0].system for home in homes for other in home)
+            if len(shared) < 2 or single or not all(homes) or not own_found:
                 continue
             sources = [(one, home[0]) for one, home in zip(shared, homes, strict=True)]
             says = "; ".join(f"{one.cell.text()} is that of row {home[0].row!r}" for one, home in sources)
@@ -148,25 +149,25 @@ def mixed_rows(paper: str, own: list[Print]) -> Iterator[Contradiction]:
 
 
 def longer_is_worse(papers: dict[str, dict[str, Any]], definitions: Definitions) -> list[Contradiction]:
-    """Two systems that differ in their number of epochs alone, of which the longer training has a worse number."""
+    """Find pairs of systems that differ only in the number of epochs, the longer training having the worse number."""
     try:
         systems, _ = resolve_bases(definitions)
     except ReproError:
-        return []  # the planner reports it; printed numbers can be compared all the same
-    groups = alike(list(prints(papers)))
+        return []  # the planner reports it; the printed numbers can still be compared
+    groups = group(list(prints(papers)))
     found = []
     for short, long in itertools.permutations(systems, 2):
-        for (system, dataset, metric), given in groups.items():
+        for (system, dataset, metric), numbers in groups.items():
             if system != short or not longer(systems[short], systems[long], dataset):
                 continue
-            for one, other in itertools.product(given, groups.get((long, dataset, metric), [])):
+            for one, other in itertools.product(numbers, groups.get((long, dataset, metric), [])):
                 if other.cell.paper == one.cell.paper and worse(other.cell, one.cell):
                     found.append(fewer_epochs(one, other, systems, dataset, metric))
     return list({contradiction.title: contradiction for contradiction in found}.values())
 
 
 def fewer_epochs(one: Print, other: Print, systems: dict[str, Any], dataset: str, metric: str) -> Contradiction:
-    epochs = [epochs_on(systems[given.system], dataset) for given in (one, other)]
+    epochs = [epochs_on(systems[each.system], dataset) for each in (one, other)]
     says = f"{one.cell.text()} after {epochs[0]} epochs, {other.cell.text()} after {epochs[1]}."
     title = f"{other.system}: {metric} on {dataset.upper()} gets worse with longer training"
     return Contradiction("longer-is-worse", one.cell.paper, title, says, (one.place, other.place))
@@ -179,8 +180,8 @@ def epochs_on(system: dict[str, Any], dataset: str) -> int | None:
 
 
 def longer(short: dict[str, Any], long: dict[str, Any], dataset: str) -> bool:
-    """Whether two systems differ in epochs alone, of which the second has more on this dataset."""
-    bare = [{**given, "train": {**given.get("train", {}), "epochs": None}} for given in (short, long)]
+    """Whether two systems differ only in epochs, and the second has more on this dataset."""
+    bare = [{**system, "train": {**system.get("train", {}), "epochs": None}} for system in (short, long)]
     one, other = epochs_on(short, dataset), epochs_on(long, dataset)
     return bare[0] == bare[1] and one is not None and other is not None and other > one
 
@@ -192,11 +193,11 @@ def worse(one: Cell, other: Cell) -> bool:
 
 
 def disagreements(papers: dict[str, dict[str, Any]], more_than: float = 0.0) -> list[Compared]:
-    """What at least two papers print of the same system, dataset and metric, with values that differ by more than
-    `more_than`; the largest spread first."""
+    """Compare what several papers print for the same system, dataset and metric. Returns those that differ by more than
+    `more_than`, the largest spread first."""
     found = []
-    for key, given in alike(list(prints(papers))).items():
-        once = {(one.cell.paper, one.cell.value, one.cell.std): one for one in reversed(given)}
+    for key, numbers in group(list(prints(papers))).items():
+        once = {(one.cell.paper, one.cell.value, one.cell.std): one for one in reversed(numbers)}
         chosen = tuple(sorted(once.values(), key=lambda one: (one.cell.value or 0, one.cell.paper)))
         compared = Compared(*key, chosen)
         if len({one.cell.paper for one in chosen}) > 1 and compared.spread > more_than:

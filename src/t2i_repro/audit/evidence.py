@@ -1,4 +1,4 @@
-"""What is known of the cells that claims speak of: as printed, and as rebuilt."""
+"""The numbers that claims are evaluated on: the cells of a paper, as printed and as rebuilt."""
 
 import math
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from t2i_repro.registry.printed import read_cell
 
 @dataclass(frozen=True)
 class Measured:
-    """A cell's number. `low` and `high`: in print, all that rounds to what is printed; rebuilt, the 95% interval of the
-    mean over seeds, or of one run's sample (rendering/spread.py).
+    """A cell's number. `low` and `high` bound it: a printed one by rounding, a rebuilt one by the 95% interval of the
+    mean over seeds or of one run's sample (rendering/spread.py).
 
-    `std` is what stands behind ±, `half` half a unit of the last printed digit; `sure` is False for a rebuilt number of
-    a single run, of whose spread over seeds nothing is known.
+    `std`: the number behind ±. `half`: half a unit of the last printed digit. `sure`: False for a rebuilt number of a
+    single run, whose spread over seeds is unknown.
     """
 
     value: float
@@ -34,14 +34,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The cells of one paper, each with its number or with the reason that there is none."""
+    """The cells of one paper, each with its number or the reason why there is none."""
 
     paper: dict[str, Any]
     printed: bool
     cells: Mapping[CellRef, Measured | str]
 
     def label(self, ref: CellRef) -> str:
-        """What tells a cell from those beside it."""
+        """The label that distinguishes a cell from its peers."""
         table = self.paper["tables"][ref.table]
         row, column = table["rows"][ref.row], table["columns"][ref.column]
         return column["label"] if across(row) else row["label"]
@@ -51,8 +51,8 @@ class Evidence:
         return measured_in(table["rows"][ref.row], table["columns"][ref.column])["better"]
 
     def peers(self, ref: CellRef) -> list[CellRef]:
-        """The other cells that measure the same: of the column, or of the row where the row says what it measures.
-        Cells that are blank in print are none."""
+        """The other cells that measure the same: those of its column, or of its row if the row says what it measures.
+        Cells that are blank in print are left out."""
         table = self.paper["tables"][ref.table]
         if across(table["rows"][ref.row]):
             found = [CellRef(ref.table, ref.row, column) for column in table["columns"]]
@@ -62,11 +62,12 @@ class Evidence:
 
 
 def across(row: dict[str, Any]) -> bool:
+    """Whether a row, and not the columns, says what its cells measure."""
     return "protocol" in row or "better" in row
 
 
 def printed_evidence(paper: dict[str, Any]) -> Evidence:
-    """The numbers as the paper prints them."""
+    """The numbers of a paper as printed."""
     cells: dict[CellRef, Measured | str] = {}
     for table_id, table in paper["tables"].items():
         for row_id, row in table["rows"].items():
@@ -85,20 +86,21 @@ def printed_evidence(paper: dict[str, Any]) -> Evidence:
 
 
 def rebuilt_evidence(paper: dict[str, Any], tables: Mapping[str, dict[str, Any]]) -> Evidence:
-    """The numbers of rendered `tables` (table.json, by table) that may be compared with print."""
+    """The rebuilt numbers of a paper that may be compared with print, from its rendered `tables` (table.json by
+    table)."""
     cells: dict[CellRef, Measured | str] = {}
     for table_id, table in paper["tables"].items():
-        shown = {row["id"]: row for row in tables[table_id]["rows"]} if table_id in tables else {}
+        rows = {row["id"]: row for row in tables[table_id]["rows"]} if table_id in tables else {}
         for row_id in table["rows"]:
             for column in table["columns"]:
                 place = CellRef(table_id, row_id, column)
-                cell = shown.get(row_id, {}).get("cells", {}).get(column)
+                cell = rows.get(row_id, {}).get("cells", {}).get(column)
                 cells[place] = rebuilt(cell) if cell else "not rebuilt: the table is not in this report"
     return Evidence(paper, False, cells)
 
 
 def rebuilt(cell: dict[str, Any]) -> Measured | str:
-    """A rendered cell's rebuilt number, or why it cannot be used."""
+    """The rebuilt number of a rendered cell, or why it cannot be used."""
     found = cell["rebuilt"]
     if found is None:
         return cell["missing"]

@@ -1,4 +1,4 @@
-"""Verdicts on claims: holds, fails, or cannot tell, with the reason. The rules are those of docs/claims.md."""
+"""Verdicts on claims: holds, fails or cannot tell, with the reason. docs/claims.md explains the rules."""
 
 import math
 from collections.abc import Iterator
@@ -9,16 +9,17 @@ from t2i_repro.registry.claims import Arithmetic, Call, CellRef, Condition, Logi
 
 HOLDS, FAILS, CANNOT_TELL = "holds", "fails", "cannot tell"
 WORDS = {True: HOLDS, False: FAILS, None: CANNOT_TELL}
-SINGLE = "single runs: nothing is known of the spread over seeds"
+SINGLE = "single runs: the spread over seeds is unknown"
+NO_DIRECTION = "{}: the column does not say which way is better"
 
 
 class UnknownNumberError(Exception):
-    """A cell that an expression needs has no number; the message says why."""
+    """A cell of an expression has no number; the message says why."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`truth` is None where it cannot be told. `reasons`: what makes it so; `remarks`: what else to know."""
+    """`truth` is None if it cannot be told. `reasons` decide it; `remarks` qualify it."""
 
     truth: bool | None
     reasons: tuple[str, ...] = ()
@@ -28,10 +29,15 @@ class Verdict:
     def word(self) -> str:
         return WORDS[self.truth]
 
+    @property
+    def why(self) -> str:
+        """Reasons and remarks in one line."""
+        return "; ".join([*self.reasons, *self.remarks])
+
 
 @dataclass(frozen=True)
 class Span:
-    """A number with all it might be."""
+    """A number and its bounds. `sure` is False for a rebuilt number of a single run."""
 
     value: float
     low: float
@@ -39,11 +45,11 @@ class Span:
     sure: bool = True
 
 
-def judge(condition: Condition, evidence: Evidence) -> Verdict:
-    """Three-valued: a claim fails when a part of it does, and holds when all that it needs do."""
+def evaluate(condition: Condition, evidence: Evidence) -> Verdict:
+    """Evaluate a claim in three-valued logic: a conjunction fails if one part fails, whatever the others."""
     try:
         if isinstance(condition, Logic):
-            return combine(condition, [judge(part, evidence) for part in condition.parts])
+            return combine(condition, [evaluate(part, evidence) for part in condition.parts])
         if isinstance(condition, Relation):
             return related(condition, evidence)
         if condition.name == "within":
@@ -77,7 +83,7 @@ def related(relation: Relation, evidence: Evidence) -> Verdict:
         truth = above(right, left, relation.order == "<=", evidence.printed)
     else:
         truth = above(left, right, relation.order == ">=", evidence.printed)
-    texts = [told(side, given, evidence) for side, given in ((relation.left, left), (relation.right, right))]
+    texts = [format_quantity(part, found, evidence) for part, found in ((relation.left, left), (relation.right, right))]
     found = f"{relation.source}: {texts[0]} against {texts[1]}"
     remarks = [] if left.sure and right.sure else [SINGLE]
     if truth is None:
@@ -89,7 +95,8 @@ def related(relation: Relation, evidence: Evidence) -> Verdict:
 
 
 def above(one: Span, other: Span, or_equal: bool, printed: bool) -> bool | None:
-    """Printed numbers are compared as printed, except bounds; rebuilt ones with their uncertainty."""
+    """Whether `one` is greater than `other`. Printed numbers are compared as printed, unless one is a bound; rebuilt
+    ones by their intervals, and None means that these overlap."""
     if printed and not (math.isinf(one.high) or math.isinf(other.high)):
         slack = 1e-9 * max(abs(one.value), abs(other.value))
         return one.value - other.value > (-slack if or_equal else slack)
@@ -101,8 +108,9 @@ def above(one: Span, other: Span, or_equal: bool, printed: bool) -> bool | None:
 
 
 def equal(relation: Relation, left: Span, right: Span, evidence: Evidence) -> Verdict:
-    """In print: some numbers that round to the printed ones are equal. Rebuilt: no value within uncertainty is not."""
-    found = f"{relation.source}: found {shown(left, percent(relation.right))}"
+    """Printed: holds if some numbers that round to the printed ones are equal. Rebuilt: holds if the left interval lies
+    inside the right one, and fails if they are disjoint and no number comes from a single run."""
+    found = f"{relation.source}: found {format_span(left, percent(relation.right))}"
     slack = 1e-9 * max(abs(left.value), abs(right.value), 1e-12)
     touch = left.low <= right.high + slack and right.low <= left.high + slack
     if evidence.printed:
@@ -117,11 +125,11 @@ def equal(relation: Relation, left: Span, right: Span, evidence: Evidence) -> Ve
 
 
 def ahead(call: Call, evidence: Evidence) -> Verdict:
-    """best, highest, lowest: strictly ahead of every other cell that measures the same."""
+    """Evaluate best, highest, lowest: strictly ahead of every other cell that measures the same."""
     ref = cell_in(call)
     direction = {"best": evidence.better(ref), "highest": "higher", "lowest": "lower"}[call.name]
     if direction is None:
-        raise UnknownNumberError(f"{call.source}: the column does not say which way is better")
+        raise UnknownNumberError(NO_DIRECTION.format(call.source))
     own = measured(ref, evidence)
     verdicts, remarks, sure = [], [], own.sure
     for peer in evidence.peers(ref):
@@ -138,12 +146,12 @@ def ahead(call: Call, evidence: Evidence) -> Verdict:
         remarks += overlap(own, other, f"{call.source}, from {evidence.label(peer)}") if truth else []
     if not sure:
         remarks.append(SINGLE)
-    whole = combine(Logic("and", (), call.source), verdicts)
-    return Verdict(whole.truth, whole.reasons or (f"{call.source}: {own.text}",), tuple(remarks))
+    every = combine(Logic("and", (), call.source), verdicts)
+    return Verdict(every.truth, every.reasons or (f"{call.source}: {own.text}",), tuple(remarks))
 
 
 def within(call: Call, evidence: Evidence) -> Verdict:
-    """The two differ by no more than the sum of their ±."""
+    """Evaluate within: two cells differ by no more than the sum of their ±."""
     one, other = (number(argument, evidence) for argument in call.arguments)
     if one.std is None and other.std is None:
         raise UnknownNumberError(f"{call.source}: neither has a ±")
@@ -152,13 +160,14 @@ def within(call: Call, evidence: Evidence) -> Verdict:
 
 
 def overlap(one: Measured, other: Measured, what: str) -> list[str]:
+    """The remark that two printed numbers differ by no more than the sum of their ±, if they do."""
     if one.std is None or other.std is None or abs(one.value - other.value) > (one.std + other.std) * (1 + 1e-9):
         return []
     return [f"within ±: {what}"]
 
 
 def number(quantity: Quantity, evidence: Evidence) -> Measured:
-    assert isinstance(quantity, CellRef)  # the grammar sees to it
+    assert isinstance(quantity, CellRef)  # the parser accepts nothing else
     return measured(quantity, evidence)
 
 
@@ -180,7 +189,7 @@ def as_span(found: Measured) -> Span:
 
 
 def span(quantity: Quantity, evidence: Evidence) -> Span:
-    """A number with its bounds, by interval arithmetic."""
+    """The value of a quantity with its bounds, by interval arithmetic."""
     if isinstance(quantity, Number):
         return Span(quantity.value, quantity.value - quantity.half, quantity.value + quantity.half)
     if isinstance(quantity, CellRef):
@@ -195,12 +204,12 @@ def span(quantity: Quantity, evidence: Evidence) -> Span:
     if quantity.name == "rank":
         return rank(quantity, evidence)
     spans = [span(argument, evidence) for argument in quantity.arguments]
-    sure = all(given.sure for given in spans)
+    sure = all(one.sure for one in spans)
     if quantity.name == "rel":
         ratio = arithmetic("/", *spans)
         return Span(ratio.value - 1, ratio.low - 1, ratio.high - 1, sure)
     choose = min if quantity.name == "min" else max
-    values, lows, highs = zip(*((given.value, given.low, given.high) for given in spans), strict=True)
+    values, lows, highs = zip(*((one.value, one.low, one.high) for one in spans), strict=True)
     return Span(choose(values), choose(lows), choose(highs), sure)
 
 
@@ -215,33 +224,33 @@ def arithmetic(sign: str, left: Span, right: Span) -> Span:
 
 
 def rank(call: Call, evidence: Evidence) -> Span:
-    """1 for the best of the cells that measure the same; those that tie share a rank."""
+    """The rank of a cell among those that measure the same, 1 for the best; ties share a rank."""
     ref = cell_in(call)
     direction, own = evidence.better(ref), as_span(measured(ref, evidence))
     if direction is None:
-        raise UnknownNumberError(f"{call.source}: the column does not say which way is better")
+        raise UnknownNumberError(NO_DIRECTION.format(call.source))
     others = [as_span(measured(peer, evidence)) for peer in evidence.peers(ref)]
     pairs = [(other, own) if direction == "higher" else (own, other) for other in others]
     truths = [above(*pair, False, evidence.printed) for pair in pairs]
-    surely, perhaps = 1 + sum(truth is True for truth in truths), 1 + sum(truth is not False for truth in truths)
-    return Span(surely, surely, perhaps, own.sure and all(other.sure for other in others))
+    at_best, at_worst = 1 + sum(truth is True for truth in truths), 1 + sum(truth is not False for truth in truths)
+    return Span(at_best, at_best, at_worst, own.sure and all(other.sure for other in others))
 
 
 def percent(quantity: Quantity) -> bool:
     return isinstance(quantity, Number) and quantity.source.endswith("%")
 
 
-def told(quantity: Quantity, found: Span, evidence: Evidence) -> str:
-    """A cell as it is printed, anything else as computed."""
-    return measured(quantity, evidence).text if isinstance(quantity, CellRef) else shown(found)
+def format_quantity(quantity: Quantity, found: Span, evidence: Evidence) -> str:
+    """A cell as it is printed; anything else as computed."""
+    return measured(quantity, evidence).text if isinstance(quantity, CellRef) else format_span(found)
 
 
 def extent(found: Span) -> str:
     """`4.41 to 4.55`."""
-    return f"{shown(Span(found.low, found.low, found.low))} to {shown(Span(found.high, found.high, found.high))}"
+    return " to ".join(format_span(Span(end, end, end)) for end in (found.low, found.high))
 
 
-def shown(found: Span, as_percent: bool = False) -> str:
+def format_span(found: Span, as_percent: bool = False) -> str:
     """A number for a sentence."""
     text = f"{100 * found.value:.4g}%" if as_percent else f"{found.value:.5g}"
     return ("> " if math.isinf(found.high) else "") + text.replace("-", "−")

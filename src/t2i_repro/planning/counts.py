@@ -14,7 +14,7 @@ from torch import nn
 
 from t2i_repro.core.config import merged
 from t2i_repro.models.build import build_discriminator, build_generator, count_parameters
-from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
 from t2i_repro.models.encoders.damsm_image import ImageEncoder
 from t2i_repro.models.encoders.damsm_text import TextEncoder
@@ -49,7 +49,7 @@ class Counts:
 def encoders() -> dict[str, int]:
     """Parameters of what systems share, by name."""
     with torch.device("meta"):
-        image, itm = ImageEncoder(build_trunk("inception"), SENTENCE["damsm"]), ITM(OpenClip())
+        image, itm = ImageEncoder(build_backbone("inception"), SENTENCE["damsm"]), ITM(OpenClip())
         found = {f"text encoder, {dataset}": count_parameters(TextEncoder(v)) for dataset, v in VOCABULARIES.items()}
         found["DAMSM image encoder"] = count_parameters(image)
         found["DAMSM image encoder, trained"] = count_parameters(image, trainable=True)

@@ -9,13 +9,15 @@
     factor     = "-" factor | number [ "%" ] | cell | function "(" arguments ")" | "(" condition ")"
     cell       = table "." row "." column
 
-Names hold hyphens, so a minus between cells needs white space on both sides. docs/claims.md says what each function
-means. Text is read by this module alone; nothing of it is ever run.
+Names may contain hyphens, so a minus between cells needs white space on both sides. docs/claims.md explains the
+functions. This module parses the text; it never runs any of it as code.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from t2i_repro.errors import ReproError
 
@@ -25,7 +27,7 @@ TOKEN = re.compile(
     r"|(?P<word>[a-z]+)(?![\w.-])|(?P<sign><=|>=|[-+*/<>=(),]))"
 )
 ORDERS = ("<", "<=", ">", ">=", "=")
-# Name: (least, greatest number of arguments, whether it is a condition, whether its arguments are cells).
+# By name: least and greatest number of arguments, whether it is a condition, whether its arguments are cells.
 FUNCTIONS = {
     "rel": (2, 2, False, False),
     "min": (2, 99, False, False),
@@ -41,7 +43,7 @@ FUNCTIONS = {
 
 @dataclass(frozen=True)
 class Number:
-    """A number as stated; `half` is half a unit of its last digit."""
+    """A number of a claim; `half` is half a unit of its last digit."""
 
     value: float
     half: float
@@ -97,12 +99,31 @@ Expression = Quantity | Condition
 
 
 def parse(text: str) -> Condition:
-    """A claim's `check`. Raises ReproError with the place in the text, what was found and what was expected."""
-    return Parser(text).whole()
+    """Parse the `check` of a claim. Raises ReproError with the position in the text, what was found and expected."""
+    return Parser(text).parse()
+
+
+def check_claims(paper: dict[str, Any], path: Path) -> None:
+    """Raise ReproError, naming file and claim, unless every claim can be parsed and names existing cells."""
+    for claim_id, claim in paper.get("claims", {}).items():
+        at = f"{path}: claims.{claim_id}.check"
+        try:
+            condition = parse(claim["check"])
+        except ReproError as error:
+            raise ReproError(f"{at}: {error}") from error
+        for cell in cells_of(condition):
+            table = paper["tables"].get(cell.table)
+            for key, known in (
+                (cell.table, paper["tables"]),
+                (cell.row, table and table["rows"]),
+                (cell.column, table and table["columns"]),
+            ):
+                if key not in known:
+                    raise ReproError(f"{at}: found {cell.source}, with {key!r}; allowed: {', '.join(known)}")
 
 
 def cells_of(expression: Expression) -> Iterator[CellRef]:
-    """Every cell an expression names, in the order of the text."""
+    """The cells of an expression, in the order of the text."""
     match expression:
         case CellRef():
             yield expression
@@ -135,7 +156,7 @@ class Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens = list(self.split())
-        self.place = 0
+        self.position = 0
 
     def split(self) -> Iterator[Token]:
         start = 0
@@ -154,13 +175,13 @@ class Parser:
         return ReproError(f"{self.text!r}, character {start + 1}: found {found or 'the end'!r}; expected {expected}")
 
     def peek(self) -> Token:
-        return self.tokens[self.place]
+        return self.tokens[self.position]
 
     def take(self, *texts: str) -> Token | None:
-        """The next token, where it is one of `texts`."""
+        """Consume the next token if it is one of `texts`."""
         token = self.peek()
         if token.kind in ("word", "sign") and token.text in texts:
-            self.place += 1
+            self.position += 1
             return token
         return None
 
@@ -169,9 +190,9 @@ class Parser:
             raise self.error(self.peek().start, self.peek().text, repr(text))
 
     def since(self, start: int) -> str:
-        return self.text[start : self.tokens[self.place - 1].end]
+        return self.text[start : self.tokens[self.position - 1].end]
 
-    def whole(self) -> Condition:
+    def parse(self) -> Condition:
         found = self.condition()
         if self.peek().kind != "end":
             raise self.error(self.peek().start, self.peek().text, "and, or, an operator, or the end")
@@ -213,7 +234,7 @@ class Parser:
         return Logic("not", (inner,), self.since(start))
 
     def relation(self) -> Expression:
-        """`a < b < c` stands for `a < b and b < c`."""
+        """`a < b < c` means `a < b and b < c`."""
         start = self.peek().start
         left = self.sum()
         found: list[Condition] = []
@@ -254,7 +275,7 @@ class Parser:
             inside = self.condition()
             self.expect(")")
             return inside
-        self.place += 1
+        self.position += 1
         if token.kind == "number":
             digits = token.text.rstrip("%").partition(".")[2]
             percent = 0.01 if token.text.endswith("%") else 1.0
@@ -263,7 +284,7 @@ class Parser:
             return CellRef(*token.text.split("."))
         if token.kind == "word" and token.text in FUNCTIONS:
             return self.call(token)
-        self.place -= 1
+        self.position -= 1
         raise self.error(token.start, token.text, f"a cell, a number or one of {', '.join(FUNCTIONS)}")
 
     def call(self, token: Token) -> Call:

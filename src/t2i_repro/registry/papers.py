@@ -1,4 +1,4 @@
-"""The registry: papers/*.yaml, their tables, figures and claims, and the systems they define."""
+"""The registry: papers/*.yaml with their tables, figures, claims and systems."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from t2i_repro.core.schema import read_yaml, validate
 from t2i_repro.errors import ReproError
-from t2i_repro.registry.claim_checks import check_claims
+from t2i_repro.registry.claims import check_claims
 
 BASELINES = "baselines"  # papers/baselines.yaml: systems of papers that have no tables here
 
@@ -49,7 +49,7 @@ def load_definitions(project: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def check_cells(paper: dict[str, Any], path: Path) -> None:
-    """Every cell is printed or blank with a reason, and stands in a column of its table."""
+    """Raise ReproError unless every cell is printed, or blank with a reason, in a column of its table."""
     for table_id, table in paper["tables"].items():
         allowed = ", ".join(table["columns"])
         for row_id, row in table["rows"].items():
@@ -71,19 +71,19 @@ def check_cells(paper: dict[str, Any], path: Path) -> None:
 
 
 def check_figures(paper: dict[str, Any], path: Path) -> None:
-    """Every figure has the keys of its kind, and no others."""
+    """Raise ReproError unless every figure has the keys of its kind and no others."""
     for figure_id, figure in paper["figures"].items():
         validate(figure, "figures.yaml", str(path), figure["kind"], f"figures.{figure_id}")
 
 
 def blank_reason(row: dict[str, Any], column_id: str) -> str | None:
-    """Why a cell of a row is blank in print; None where no reason is given."""
+    """Why a cell of a row is blank in print; None without a reason."""
     reasons = row.get("blank")
     return reasons.get(column_id) if isinstance(reasons, dict) else reasons
 
 
 def measured_in(row: dict[str, Any], column: dict[str, Any]) -> dict[str, Any]:
-    """What a cell measures, and of which system: its column, except where the row says otherwise (tables with metrics
-    as rows)."""
+    """What a cell measures, and of which system: the keys of its column, overridden by those of its row (tables with
+    metrics as rows)."""
     own: dict[str, Any] = {key: row[key] for key in ("system", "protocol", "dataset", "better", "digits") if key in row}
     return {**column, **own}

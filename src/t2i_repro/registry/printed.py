@@ -26,11 +26,11 @@ class Cell:
     value: float | None
     """None where the cell is blank."""
     std: float | None
-    """What stands behind ±; None where nothing does."""
+    """The number behind ±; None if there is none."""
     bound: bool
     """Printed as `>value`."""
     blank: str | None
-    """Why there is no value."""
+    """Why the cell is blank."""
     protocol: str | None
     dataset: str | None
     better: str | None
@@ -38,13 +38,13 @@ class Cell:
     unit: str | None
 
     def number(self, value: float | None) -> str:
-        """`value` with the digits of print; empty where there is none."""
+        """`value` with as many digits as printed; empty for None."""
         if value is None:
             return ""
         return f"{value:g}" if self.bound else f"{value:.{self.digits}f}"
 
     def text(self) -> str:
-        """The cell as people read it: `4.36 ± 0.03`, `> 111`, `–`."""
+        """The cell as printed: `4.36 ± 0.03`, `> 111`, `–`."""
         if self.value is None:
             return "–"
         spread = "" if self.std is None else f" ± {self.number(self.std)}"
@@ -52,7 +52,7 @@ class Cell:
 
 
 def cells(papers: dict[str, dict[str, Any]]) -> Iterator[Cell]:
-    """Every cell of every table of `papers` (`load_papers`), blanks included, in the order of print."""
+    """Every cell of every table of `papers` (`load_papers`), blanks included, in printed order."""
     for paper_id, paper in papers.items():
         for table_id, table in paper["tables"].items():
             for row_id, row in table["rows"].items():
@@ -85,7 +85,7 @@ def read_cell(
 
 
 def write_csv(papers: dict[str, dict[str, Any]], file: TextIO) -> None:
-    """One line per cell. A bound (`>111`) is its number: papers/*.yaml and the markdown format tell it apart."""
+    """Write one line per cell. A bound (`>111`) is written as its number; papers/*.yaml and Markdown keep the sign."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(HEADER)
     for cell in cells(papers):
@@ -94,7 +94,7 @@ def write_csv(papers: dict[str, dict[str, Any]], file: TextIO) -> None:
 
 
 def write_markdown(papers: dict[str, dict[str, Any]], file: TextIO) -> None:
-    """One table per printed table, with its notes and the reason of every blank below it."""
+    """Write every table, followed by its notes and the reasons of its blanks."""
     for paper_id, paper in papers.items():
         print(f"# {escape(paper['title'])}\n", file=file)
         for table_id, table in paper["tables"].items():
@@ -128,7 +128,7 @@ def line(*entries: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows literally, on one line."""
+    """Escape text so that Markdown shows it literally, on one line."""
     return re.sub(r"([\\`*_\[\]<>|#~$&])", r"\\\1", " ".join(text.split()))
 
 
