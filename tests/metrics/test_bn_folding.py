@@ -13,7 +13,7 @@ from t2i_repro.metrics import inception_tf
 from t2i_repro.metrics.bn_folding import prepare_for_inference
 from t2i_repro.metrics.inception_tf import InceptionTF
 from t2i_repro.metrics.preparation import PREPARATIONS
-from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.backbone import build_backbone
 
 CPU = torch.device("cpu")
 
@@ -86,7 +86,7 @@ def test_a_torch_without_the_one_pass_convolution(monkeypatch: pytest.MonkeyPatc
 
 @torch.no_grad()
 def test_our_trunk_folded() -> None:
-    trunk = shaken(build_trunk("standin", 4))
+    trunk = shaken(build_backbone("standin", 4))
     images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1
     regions, pooled = trunk(images)
     found = prepare_for_inference(copy.deepcopy(trunk), CPU)(images)

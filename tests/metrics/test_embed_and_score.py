@@ -18,7 +18,7 @@ from t2i_repro.metrics import embed as embed_verb
 from t2i_repro.metrics.frechet import frechet_distance
 from t2i_repro.metrics.images import centre_crop
 from t2i_repro.metrics.inception import inception_score
-from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.classifier import Classifier
 
 
@@ -34,7 +34,7 @@ def test_features_and_metrics_of_samples(world: EvaluationProject) -> None:
     pooled, probabilities = (np.load(Path(features.folder) / f"{name}.npy") for name in ("pooled", "probabilities"))
     assert pooled.shape == (20, 16)
     assert pooled.dtype == probabilities.dtype == np.float32
-    network = Classifier(build_trunk("standin", 2), 5)
+    network = Classifier(build_backbone("standin", 2), 5)
     network.load_state_dict(torch.load(Path(world.network.folder) / "classifier.pt"))
     network.eval()
     with torch.no_grad():

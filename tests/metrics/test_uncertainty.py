@@ -1,20 +1,16 @@
-"""Intervals and noise floors against formulas and simulation; ids and their hashes."""
+"""Intervals and noise floors against formulas and simulation."""
 
 import numpy as np
 import pytest
 
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import frechet_distance
+from t2i_repro.metrics.hashing import hashed_order
 from t2i_repro.metrics.moments import Moments
 from t2i_repro.metrics.uncertainty import (
-    bootstrap,
     frechet_interval,
     frechet_noise_floor,
     frechet_to,
-    hashed,
-    hashed_order,
-    identities,
-    jackknife,
     jackknife_of_moments,
     noise_floor,
     wilson,
@@ -36,33 +32,35 @@ def test_wilson() -> None:
 def test_jackknife_of_a_mean_is_its_standard_error() -> None:
     stats = pytest.importorskip("scipy.stats")
     samples = np.random.default_rng(0).standard_normal((600, 1))
-    found = jackknife(lambda rows: float(rows.mean()), samples)
-    assert found.value == samples.mean()
+    found = jackknife_of_moments(lambda moments: float(moments.mean[0]), samples)
+    assert found.value == pytest.approx(samples.mean(), rel=1e-12)
     assert found.bias == pytest.approx(0, abs=1e-12)
     assert found.error == pytest.approx(samples.std() / np.sqrt(600), rel=0.4)
     assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.975, 19) * found.error, rel=1e-4)
     # As many groups as the samples allow: the usual error of the mean, to its own sampling error.
-    assert jackknife(lambda rows: float(rows.mean()), samples, 300).error == pytest.approx(
-        samples.std() / np.sqrt(600), rel=0.1
-    )
+    fine = jackknife_of_moments(lambda moments: float(moments.mean[0]), samples, 300)
+    assert fine.error == pytest.approx(samples.std() / np.sqrt(600), rel=0.1)
 
 
 def test_jackknife_finds_bias() -> None:
     samples = np.random.default_rng(1).standard_normal((400, 1))
-    found = jackknife(lambda rows: float(rows.var()), samples)
+    found = jackknife_of_moments(lambda moments: float(moments.scatter[0, 0]) / moments.count, samples)
     assert found.bias == pytest.approx(-samples.var() / 400, rel=0.3)
 
 
-def test_jackknife_of_moments_is_the_jackknife() -> None:
-    rng = np.random.default_rng(2)
+def test_jackknife_of_moments_leaves_one_group_out_at_a_time() -> None:
+    """Against its definition: the statistic of all rows but a group's."""
+    rng, groups = np.random.default_rng(2), 7
     samples, reference = rng.standard_normal((700, 6)), Moments.of(rng.standard_normal((900, 6)) * 1.2)
     distance = frechet_to(reference)
-    fast, slow = (
-        jackknife_of_moments(distance, samples, 7),
-        jackknife(lambda rows: distance(Moments.of(rows)), samples, 7),
-    )
-    for field in ("value", "error", "low", "high", "bias"):
-        assert getattr(fast, field) == pytest.approx(getattr(slow, field), rel=1e-6)
+    found = jackknife_of_moments(distance, samples, groups)
+    group = np.empty(700, dtype=int)
+    group[hashed_order(None, 700, "jackknife")] = np.arange(700) % groups
+    left_out = np.array([distance(Moments.of(samples[group != one])) for one in range(groups)])
+    value = distance(Moments.of(samples))
+    assert found.value == pytest.approx(value, rel=1e-9)
+    assert found.error == pytest.approx(np.sqrt((groups - 1) * left_out.var()), rel=1e-6)
+    assert found.bias == pytest.approx((groups - 1) * (left_out.mean() - value), rel=1e-6)
 
 
 def test_frechet_interval_tells_spread_and_bias() -> None:
@@ -79,27 +77,17 @@ def test_frechet_interval_tells_spread_and_bias() -> None:
     assert np.mean(covered) >= 0.85
 
 
-def test_bootstrap() -> None:
-    samples = np.random.default_rng(4).standard_normal((500, 2))
-    found = bootstrap(lambda rows: float(rows.mean()), samples, replicates=200)
-    assert found.error == pytest.approx(samples.std() / np.sqrt(1000), rel=0.2)
-    assert (found.low + found.high) / 2 == pytest.approx(found.value)
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * found.error, rel=1e-3)
-    distance = frechet_to(Moments.of(np.random.default_rng(5).standard_normal((500, 2))))
-    assert bootstrap(lambda rows: distance(Moments.of(rows)), samples).bias > 0
-
-
 def test_order_of_samples_changes_nothing() -> None:
     rng = np.random.default_rng(6)
     samples, ids, order = rng.standard_normal((200, 3)), np.arange(200) * 2 + 1, rng.permutation(200)
 
-    def spread(rows: np.ndarray) -> float:
-        return float(rows.var())
+    def spread(moments: Moments) -> float:
+        return float(np.trace(moments.covariance))
 
-    for method in (jackknife, bootstrap):
-        one, other = method(spread, samples, ids=ids), method(spread, samples[order], ids=ids[order])
-        assert other.error == pytest.approx(one.error, rel=1e-9)
-    assert bootstrap(spread, samples, seed=1).error != bootstrap(spread, samples, seed=2).error
+    one = jackknife_of_moments(spread, samples, ids=ids)
+    other = jackknife_of_moments(spread, samples[order], ids=ids[order])
+    assert other.error == pytest.approx(one.error, rel=1e-9)
+    assert jackknife_of_moments(spread, samples).error != pytest.approx(one.error, rel=1e-9)
 
 
 @pytest.mark.parametrize(("samples", "rank"), [(400, 10), (400, 6), (8, 10)], ids=["many", "rank-deficient", "few"])
@@ -125,40 +113,10 @@ def test_noise_floor_falls_with_the_number_of_samples() -> None:
     assert many.mean == pytest.approx(few.mean / 10, rel=0.2)
 
 
-def test_ids() -> None:
-    assert identities(None, 3).tolist() == [0, 1, 2]
-    assert len(set(identities(["a", "b", "ab"], 3).tolist())) == 3
-    assert identities(["a", "b"], 2)[0] == identities(["b", "a"], 2)[1]
-    for ids, says in (
-        ([1, 1, 2], "1 of 3 samples are there twice"),
-        ([0.5, 1, 2], "integers"),
-        ([-1, 0, 1], "integers"),
-        ([1], "shape"),
-    ):
-        with pytest.raises(ReproError, match=says):
-            identities(ids, 3)
-
-
-def test_hashes_are_fixed_uniform_and_differ_by_purpose() -> None:
-    assert hashed(np.arange(2, dtype=np.uint64), "purpose").tolist() == [
-        12752985673217232000,
-        12226696326223401451,
-    ]  # results on disk depend on them
-    bits = hashed(np.arange(10_000, dtype=np.uint64), "one")
-    assert len(np.unique(bits)) == 10_000
-    for shift in (0, 21, 42, 63):
-        assert np.mean((bits >> np.uint64(shift)) & np.uint64(1)) == pytest.approx(0.5, abs=0.02)
-    order, other = hashed_order(None, 1000, "one"), hashed_order(None, 1000, "two")
-    assert sorted(order) == list(range(1000))
-    assert abs(np.corrcoef(order, other)[0, 1]) < 0.15
-
-
 def test_too_few_samples_are_refused() -> None:
     with pytest.raises(ReproError, match="2 samples in each"):
-        jackknife(lambda rows: 0.0, np.zeros((30, 2)), groups=20)
+        jackknife_of_moments(lambda moments: 0.0, np.zeros((30, 2)), groups=20)
     with pytest.raises(ReproError, match="confidence"):
-        jackknife(lambda rows: 0.0, np.zeros((60, 2)), confidence=95)
-    with pytest.raises(ReproError, match="bootstrap"):
-        bootstrap(lambda rows: 0.0, np.zeros((1, 2)))
+        jackknife_of_moments(lambda moments: 0.0, np.zeros((60, 2)), confidence=95)
     with pytest.raises(ReproError, match="noise floor"):
         frechet_noise_floor(np.random.default_rng(9).standard_normal((30, 2)), 1)

@@ -12,21 +12,20 @@ Two protocols, which do not rank models alike:
                  of length 1, no absolute value (so CMD may fall below Dis(f, r), even below 0). On the unit sphere the
                  trace terms cancel in ITDis, so it is 100 Dis(f, r) + 10 (Dis(f, l) - Dis(r, l)) of ``eq10-unit``, but
                  for covariances' N - 1. The released code also squashes images to 224 px without CLIP's normalisation;
-                 that is up to the embedder.
+                 that is up to the feature extractor.
 
-CMD rises as the number of generated images falls: compare at equal N, beside ``uncertainty.noise_floor``.
+CMD rises as the number of generated images falls: compare at equal N, with ``uncertainty.noise_floor``.
 """
 
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import frechet_distance, frechet_from_moments, same_rows
-from t2i_repro.metrics.moments import Array, Float64, Moments
+from t2i_repro.metrics.hashing import Ids
+from t2i_repro.metrics.moments import Array, Moments
 from t2i_repro.metrics.retrieval_at_k import unit, unit_blocks
-from t2i_repro.metrics.uncertainty import Floor, Ids, Interval, jackknife_of_moments, noise_floor
+from t2i_repro.metrics.uncertainty import Floor, Interval, jackknife_of_moments, noise_floor
 
 FAKE, REAL, TEXT = "generated images", "real images", "captions"
 LARGE = 16384  # embeddings of a set that are held in memory: 64 MB at 512 dimensions
@@ -65,7 +64,7 @@ def cross_modal_distance(
     2.
 
     ``protocol``: "eq10-unit" or "grgan-code" (above), or ``Protocol(image_scale, text_scale, signed)`` for any other
-    scaling, say ``Protocol(10, 10, False)``. The result has Dis(f, r), Dis(f, l), Dis(r, l) and ITDis beside CMD.
+    scaling, say ``Protocol(10, 10, False)``. The result has CMD, Dis(f, r), Dis(f, l), Dis(r, l) and ITDis.
     Equal ``fake`` and ``real`` sets give exactly 0. Raises ReproError on wrong shapes, zero or non-finite rows, or an
     unknown protocol.
     """
@@ -97,23 +96,6 @@ def cross_modal_from_moments(
     return _combine(_distance(f, r), _distance(f, t), _distance(r, t), named)
 
 
-def cross_modal_by_eq12(fake: Moments, real: Moments, text: Moments, as_printed: bool = False) -> float:
-    """CMD by the expanded form, GR-GAN's Eq. 12, of moments as they are; equals Eq. 10.
-
-    Case Dis(f, l) >= Dis(r, l) is right as printed. The other prints Tr(eps_f + ...) where the expansion has eps_r:
-    ``as_printed`` computes it so, and then it is not Eq. 10.
-    """
-    f, r, t = fake.covariance, real.covariance, text.covariance
-    root_fr, root_ft, root_rt = _root_trace(f, r), _root_trace(f, t), _root_trace(r, t)
-    if _distance(fake, text) >= _distance(real, text):
-        means = (fake.mean - real.mean) @ (fake.mean - text.mean)
-        traces = np.trace(f) - root_ft + root_rt - root_fr
-    else:
-        means = (real.mean - fake.mean) @ (real.mean - text.mean)
-        traces = np.trace(f if as_printed else r) + root_ft - root_rt - root_fr
-    return float(2 * (means + traces))
-
-
 def cross_modal_interval(
     fake: Array,
     real: Array,
@@ -128,7 +110,7 @@ def cross_modal_interval(
     to the protocol."""
     r, t = _on_the_sphere(real, REAL), _on_the_sphere(text, TEXT)
     return jackknife_of_moments(
-        lambda given: float(getattr(cross_modal_from_moments(given, r, t, protocol), of)),
+        lambda f: float(getattr(cross_modal_from_moments(f, r, t, protocol), of)),
         fake,
         groups,
         ids,
@@ -142,7 +124,7 @@ def cross_modal_noise_floor(
 ) -> Floor:
     """CMD of a perfect generator (embeddings drawn from N(mu_r, eps_r)) at ``samples`` images."""
     r, t = _on_the_sphere(real, REAL), _on_the_sphere(text, TEXT)
-    return noise_floor(lambda given: cross_modal_from_moments(given, r, t, protocol).cmd, r, samples, repeats, seed)
+    return noise_floor(lambda f: cross_modal_from_moments(f, r, t, protocol).cmd, r, samples, repeats, seed)
 
 
 def _on_the_sphere(embeddings: Array, name: str) -> Moments:
@@ -150,12 +132,12 @@ def _on_the_sphere(embeddings: Array, name: str) -> Moments:
     return Moments.of_blocks(unit_blocks(embeddings, name))
 
 
-def _protocol(given: str | Protocol) -> Protocol:
-    if isinstance(given, Protocol):
-        return given
-    if given not in PROTOCOLS:
-        raise ReproError(f"CMD: found protocol {given!r}; expected one of {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[given]
+def _protocol(protocol: str | Protocol) -> Protocol:
+    if isinstance(protocol, Protocol):
+        return protocol
+    if protocol not in PROTOCOLS:
+        raise ReproError(f"CMD: found protocol {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[protocol]
 
 
 def _combine(fake_real: float, fake_text: float, real_text: float, protocol: Protocol) -> CrossModalDistance:
@@ -164,15 +146,9 @@ def _combine(fake_real: float, fake_text: float, real_text: float, protocol: Pro
     return CrossModalDistance(fake_real + itdis, itdis, fake_real, fake_text, real_text, bias, protocol)
 
 
-def _scaled(given: Moments, scale: float) -> Moments:
-    return given if scale == 1 else Moments(given.count, given.mean * scale, given.scatter * scale**2)
+def _scaled(moments: Moments, scale: float) -> Moments:
+    return moments if scale == 1 else Moments(moments.count, moments.mean * scale, moments.scatter * scale**2)
 
 
 def _distance(first: Moments, second: Moments) -> float:
     return frechet_from_moments(first.mean, first.covariance, second.mean, second.covariance)
-
-
-def _root_trace(first: Float64, second: Float64) -> float:
-    """tr((A B)^(1/2)), from the Frechet distance of centred Gaussians."""
-    zero = np.zeros(len(first))
-    return float(np.trace(first) + np.trace(second) - frechet_from_moments(zero, first, zero, second)) / 2

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.hashing import Ids, Integers, below, hashed, hashed_order, identities
 from t2i_repro.metrics.moments import Float64
 from t2i_repro.metrics.structural_similarity import ms_ssim_of_pairs
-from t2i_repro.metrics.uncertainty import Ids, Integers, below, hashed, hashed_order, identities
 
 Images = npt.NDArray[np.uint8] | Sequence[npt.NDArray[np.uint8]]
 

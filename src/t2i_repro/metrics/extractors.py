@@ -21,7 +21,7 @@ from t2i_repro.errors import ReproError
 from t2i_repro.metrics.bn_folding import prepare_for_inference
 from t2i_repro.metrics.inception_tf import InceptionTF
 from t2i_repro.metrics.preparation import PREPARATIONS
-from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
 from t2i_repro.models.encoders.classifier import Classifier
 from t2i_repro.models.encoders.damsm_text import TextEncoder
@@ -126,7 +126,7 @@ def open_classifier(folder: Path, record: Record, device: torch.device, preparat
     sha256 = checked_weights(folder, record, path.name)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        network = Classifier(build_trunk(spec["trunk"], spec["width"]), classes=len(state["head.weight"]))
+        network = Classifier(build_backbone(spec["trunk"], spec["width"]), classes=len(state["head.weight"]))
         network.load_state_dict(state)
     except (KeyError, RuntimeError, TypeError) as error:
         found = str(error).splitlines()[0]
@@ -149,7 +149,7 @@ def open_inception(folder: Path, record: Record, device: torch.device, preparati
     ImageNet's normalisation already.
     """
     path = asset_weights(folder, record)
-    trunk = build_trunk("inception", weights=path)
+    trunk = build_backbone("inception", weights=path)
     prepare_for_inference(trunk, device)
     prepare = PREPARATIONS[preparation]
 

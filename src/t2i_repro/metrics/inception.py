@@ -4,34 +4,26 @@ import numpy as np
 import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.hashing import identities, mix
 from t2i_repro.metrics.moments import Array, blocks
 
 SPLITS = 10
 
 
 def hashed_splits(ids: npt.ArrayLike, splits: int) -> npt.NDArray[np.int64]:
-    """Split number 0..splits-1 of each sample, from a hash of its id (distinct integers >= 0), whatever their order.
+    """Split 0..splits-1 of each sample, from a hash of its id (distinct integers >= 0), whatever their order.
 
-    Ids are ranked by their hash and dealt round, so that split sizes differ by one at most.
-    Raises ReproError on an id that occurs twice.
+    Ids are ranked by their hash and dealt round, so that split sizes differ by one at most. Raises ReproError on
+    duplicate ids.
     """
-    keys = np.asarray(ids, dtype=np.uint64)
-    if len(np.unique(keys)) != len(keys):
-        raise ReproError(
-            f"{len(keys) - len(np.unique(keys))} of {len(keys)} samples are there twice; expected distinct ids"
-        )
-    # The finaliser of SplitMix64 (Steele et al. 2014), a bijection: distinct ids have distinct hashes.
-    mixed = keys + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    numbers = np.empty(len(keys), dtype=np.int64)
-    numbers[np.argsort(mixed)] = np.arange(len(keys)) % splits
-    return numbers
+    keys = identities(np.asarray(ids), len(np.asarray(ids)))
+    found = np.empty(len(keys), dtype=np.int64)
+    found[np.argsort(mix(keys))] = np.arange(len(keys)) % splits
+    return found
 
 
 def contiguous_splits(count: int, splits: int) -> npt.NDArray[np.int64]:
-    """Split number of each sample when they are cut in the order they stand, as released code does."""
+    """Split of each sample when they are cut in their order, as released code does."""
     return np.arange(count, dtype=np.int64) * splits // count
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import frechet_distance
+from t2i_repro.metrics.hashing import Ids, hashed_order
 from t2i_repro.metrics.moments import Array
-from t2i_repro.metrics.uncertainty import Ids, hashed_order
 
 
 @dataclass(frozen=True)

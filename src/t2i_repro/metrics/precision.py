@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.hashing import Ids, Integers, below, hashed, hashed_order, identities
 from t2i_repro.metrics.moments import Array, blocks
 from t2i_repro.metrics.retrieval_at_k import TIE, lengths_of, unit
-from t2i_repro.metrics.uncertainty import Ids, Integers, below, hashed, hashed_order, identities, wilson
+from t2i_repro.metrics.uncertainty import wilson
 
 CHUNK = 64  # images whose candidates are gathered at a time
 CLOSE = 1e-4  # cosines in float32 that differ by less are computed again in float64

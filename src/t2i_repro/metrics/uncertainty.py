@@ -1,13 +1,12 @@
-"""How far a metric may be trusted: intervals over samples, the noise floor of a perfect generator, proportions.
+"""Uncertainty of a metric: intervals over samples, noise floor of a perfect generator, intervals of proportions.
 
 None of this is the spread over training seeds, which needs several runs. Nothing here needs torch.
 
-Random choices are functions of the samples' ids (``hashed``), so that order, shards and batches change nothing.
+Groups are functions of the samples' ids (`hashing.py`), so that order, shards and batches change nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +14,10 @@ import numpy.typing as npt
 from t2i_repro.core.digest import derive_seed
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.frechet import check_features, frechet_distance, frechet_from_moments
+from t2i_repro.metrics.hashing import Ids, Integers, hashed_order
 from t2i_repro.metrics.moments import ROWS, Array, Float64, Moments, forget
 from t2i_repro.metrics.quantiles import normal_quantile, student_quantile
 
-Ids = Sequence[int] | Sequence[str] | npt.NDArray[np.integer]
-Integers = npt.NDArray[np.int64]
 Statistic = Callable[[Moments], float]
 
 EMPTY = 1e-13  # eigenvalue, relative to the largest, below which a direction of a covariance is rounding noise
@@ -28,8 +26,8 @@ EMPTY = 1e-13  # eigenvalue, relative to the largest, below which a direction of
 @dataclass(frozen=True)
 class Interval:
     """A value, its standard error and a two-sided confidence interval; ``bias`` is the estimated excess of ``value``
-    over what infinitely many samples would give (None where not estimated). The interval is around ``value``, bias and
-    all: it tells what another set of as many samples would give, not what more samples would."""
+    over what infinitely many samples would give (None if not estimated). The interval is around ``value``, bias
+    included: it says what another set of as many samples would give, not what more samples would."""
 
     value: float
     error: float
@@ -39,56 +37,6 @@ class Interval:
     method: str
     replicates: int
     confidence: float
-
-
-def identities(ids: Ids | None, count: int) -> npt.NDArray[np.uint64]:
-    """Ids of ``count`` samples as distinct uint64; strings are hashed, None means the row numbers.
-
-    Raises ReproError where there are not ``count`` of them, where one occurs twice, or on negative integers.
-    """
-    given = np.arange(count) if ids is None else np.asarray(ids)
-    if given.shape != (count,):
-        raise ReproError(f"ids: found shape {given.shape}; expected one id for each of {count} samples")
-    if given.dtype.kind in "US":
-        texts = [str(text).encode() for text in given]
-        keys = np.array(
-            [int.from_bytes(blake2b(text, digest_size=8).digest(), "big") for text in texts], dtype=np.uint64
-        )
-    elif given.dtype.kind == "u" or (given.dtype.kind == "i" and (count == 0 or given.min() >= 0)):
-        keys = given.astype(np.uint64)
-    else:
-        raise ReproError(f"ids: found {given.dtype}; expected integers >= 0, or strings")
-    distinct, counts = np.unique(keys, return_counts=True)
-    if len(distinct) != count:
-        twice = given[np.flatnonzero(keys == distinct[counts > 1][0])[0]]
-        raise ReproError(
-            f"ids: {count - len(distinct)} of {count} samples are there twice (id {twice}, say); expected distinct ids"
-        )
-    return keys
-
-
-def hashed(keys: npt.NDArray[np.uint64], *purpose: object) -> npt.NDArray[np.uint64]:
-    """64 uniform bits for each key and purpose; distinct keys have distinct bits."""
-    return _mix(_mix(keys) ^ np.uint64(derive_seed(*purpose)))
-
-
-def hashed_order(ids: Ids | None, count: int, *purpose: object) -> npt.NDArray[np.intp]:
-    """Rows in the order of their ids' hashes: a shuffle that depends on the ids alone."""
-    return np.argsort(hashed(identities(ids, count), *purpose), kind="stable")
-
-
-def below(bits: npt.NDArray[np.uint64], limits: int | Integers) -> Integers:
-    """Integers 0 <= n < limit (limit < 2^40, say) from uniform bits."""
-    uniform = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return (uniform * limits).astype(np.int64)
-
-
-def _mix(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """SplitMix64's finaliser (Steele et al. 2014), a bijection."""
-    mixed = np.asarray(keys, dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
 
 
 def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -107,23 +55,6 @@ def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, floa
     return (0.0 if hits == 0 else low), (1.0 if hits == count else high)
 
 
-def jackknife(
-    statistic: Callable[[Array], float],
-    samples: Array,
-    groups: int = 20,
-    ids: Ids | None = None,
-    confidence: float = 0.95,
-) -> Interval:
-    """Delete-a-group jackknife (Shao and Tu 1995, 5.1) of any statistic of the rows of ``samples`` [N, ...].
-
-    ``statistic(rows)`` -> float is called ``groups`` + 1 times. Groups go by a hash of ``ids`` (default: row numbers).
-    Raises ReproError where there are fewer than two samples in a group.
-    """
-    members = _deal(ids, len(samples), groups)
-    keep = (np.flatnonzero(members != group) for group in range(groups))
-    return _jackknifed(statistic(samples), [statistic(samples[rows]) for rows in keep], confidence)
-
-
 def jackknife_of_moments(
     statistic: Statistic,
     samples: Array,
@@ -132,18 +63,21 @@ def jackknife_of_moments(
     confidence: float = 0.95,
     gather: Callable[[Array], Moments] = Moments.of,
 ) -> Interval:
-    """``jackknife`` for what depends on mean and covariance alone: features [N, d] are read twice,
-    whatever ``groups``, and a group at a time. ``gather``: moments of rows, where not of the rows as they are.
+    """Delete-a-group jackknife (Shao and Tu 1995, 5.1) of a statistic of mean and covariance of ``samples`` [N, d].
 
-    Example: ``jackknife_of_moments(lambda given: cross_modal_from_moments(given, real, text).cmd, fake)``.
+    Rows are read twice, whatever ``groups``, and a group at a time. Groups go by a hash of ``ids`` (default: row
+    indices). ``gather``: moments of rows, if not of the rows as they are. Raises ReproError for fewer than two samples
+    in a group.
+
+    Example: ``jackknife_of_moments(lambda moments: cross_modal_from_moments(moments, real, text).cmd, fake)``.
     """
     members = _deal(ids, len(samples), groups)
-    whole = gather(samples)
+    full = gather(samples)
     left_out = []
     for group in range(groups):
         part = gather(_picked(samples, members == group))
-        left_out.append(statistic(_without(whole, part)))
-    return _jackknifed(statistic(whole), left_out, confidence)
+        left_out.append(statistic(_without(full, part)))
+    return _jackknifed(statistic(full), left_out, confidence)
 
 
 def frechet_interval(
@@ -160,42 +94,9 @@ def frechet_interval(
     return Interval(value, interval.error, interval.low + shift, interval.high + shift, *_rest(interval))
 
 
-def bootstrap(
-    statistic: Callable[[Array], float],
-    samples: Array,
-    replicates: int = 100,
-    seed: int = 0,
-    ids: Ids | None = None,
-    confidence: float = 0.95,
-) -> Interval:
-    """Bootstrap of any statistic of the rows of ``samples`` [N, ...]: N rows drawn with replacement, ``replicates``
-    times.
-
-    The interval is value +- quantile * standard error, not the replicates' percentiles: repeated rows raise every
-    biased distance (FID, CMD) as too few samples would, so that percentiles would miss the value itself.
-    ``bias`` = mean of the replicates - value. Raises ReproError on fewer than two samples or replicates.
-    """
-    if len(samples) < 2 or replicates < 2:
-        raise ReproError(
-            f"bootstrap: found {len(samples)} samples, {replicates} replicates; expected at least 2 of both"
-        )
-    keys = identities(ids, len(samples))
-    ordered = np.argsort(keys, kind="stable")
-    draws = np.arange(len(samples), dtype=np.uint64)
-    values = [
-        statistic(samples[ordered[below(hashed(draws, "bootstrap", seed, replicate), len(samples))]])
-        for replicate in range(replicates)
-    ]
-    value, error = statistic(samples), float(np.std(values, ddof=1))
-    half = normal_quantile(confidence) * error
-    bias = float(np.mean(values)) - value
-    return Interval(value, error, value - half, value + half, bias, "bootstrap", replicates, confidence)
-
-
 @dataclass(frozen=True)
 class Floor:
-    """What a perfect generator scores with ``samples`` samples: mean and standard deviation over ``repeats`` of
-    them."""
+    """Score of a perfect generator with ``samples`` samples: mean and standard deviation over ``repeats`` draws."""
 
     mean: float
     std: float
@@ -206,7 +107,7 @@ class Floor:
 def noise_floor(statistic: Statistic, truth: Moments, samples: int, repeats: int = 10, seed: int = 0) -> Floor:
     """Score of ``samples`` vectors drawn from N(mean, covariance) of ``truth``, the moments of the real features.
 
-    Print it beside every FID and CMD: differences of its size mean nothing. The cost does not grow with ``samples``:
+    Print it with every FID and CMD: differences of its size mean nothing. The cost does not grow with ``samples``:
     the scatter of N Gaussian vectors is drawn directly (Bartlett's decomposition of the Wishart distribution).
     """
     if samples < 2 or repeats < 2:
@@ -226,7 +127,7 @@ def noise_floor(statistic: Statistic, truth: Moments, samples: int, repeats: int
 def frechet_to(reference: Moments) -> Statistic:
     """Frechet distance to ``reference`` as a function of moments, for ``jackknife_of_moments`` and ``noise_floor``."""
     covariance = reference.covariance
-    return lambda given: frechet_from_moments(given.mean, given.covariance, reference.mean, covariance)
+    return lambda moments: frechet_from_moments(moments.mean, moments.covariance, reference.mean, covariance)
 
 
 def frechet_noise_floor(reference: Array, samples: int, repeats: int = 10, seed: int = 0) -> Floor:
@@ -256,12 +157,12 @@ def _picked(samples: Array, chosen: npt.NDArray[np.bool_]) -> Array:
     return np.concatenate(parts)
 
 
-def _without(whole: Moments, part: Moments) -> Moments:
+def _without(full: Moments, part: Moments) -> Moments:
     """Moments of what is left of a set: the inverse of ``Moments.merge``."""
-    count = whole.count - part.count
-    mean = whole.mean + (whole.mean - part.mean) * (part.count / count)
+    count = full.count - part.count
+    mean = full.mean + (full.mean - part.mean) * (part.count / count)
     shift = part.mean - mean
-    scatter = whole.scatter - part.scatter - np.outer(shift, shift * (part.count * count / whole.count))
+    scatter = full.scatter - part.scatter - np.outer(shift, shift * (part.count * count / full.count))
     return Moments(count, mean, scatter)
 
 
