@@ -149,7 +149,7 @@ class Project:
     def make_table(
         self, table: str, rows: dict[str, Any], missing: dict[str, str], scores: dict[str, Node], **changes: Any
     ) -> Node:
-        from t2i_repro.rendering.render import run
+        from t2i_repro.rendering.tables import run
 
         columns = {
             "is": {"label": "IS", "protocol": "is:finetuned", "dataset": "cub", "better": "higher", "digits": 2},

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,15 +12,16 @@ from fakes import LABELS, build, node
 from PIL import Image
 
 from t2i_repro.core.artefact import Node
+from t2i_repro.core.declarations import resolve
 from t2i_repro.core.record import Build, write_json
 from t2i_repro.core.schema import schemas
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.planning.figures import INPUTS
-from t2i_repro.rendering import comparisons, painters, variations
-from t2i_repro.rendering.figures import KINDS, render_figure
+from t2i_repro.rendering import figure_runs, figures, image_figures
+from t2i_repro.rendering.figures import KINDS
 from t2i_repro.rendering.pictures import Grid, draw_grid
-from t2i_repro.rendering.shown import read_figure
+from t2i_repro.rendering.rendered import read_figure
 from t2i_repro.sampling.text import Caption
 
 CAPTIONS = ["a red bird", "a blue bird with a red wing"]
@@ -37,8 +40,8 @@ class FakeRun:
         ink: int = 0,
         z: int | None = None,
     ) -> None:
-        self.noise, self.masks, self.count, self.ink = noise, masks, stages, ink
-        self.z = noise if z is None else z
+        self.noise_dim, self.masks, self.count, self.ink = noise, masks, stages, ink
+        self.z_dim = noise if z is None else z
         self.spec = {"words": 4, "seed": 0}
         self.text = SimpleNamespace(reads_any_word=reads_any_word)
         self.seen: list[Caption] = []
@@ -48,7 +51,7 @@ class FakeRun:
         return self.stages(captions, noise)[-1]
 
     def stages(self, captions: list[Caption], noise: np.ndarray) -> list[np.ndarray]:
-        assert noise.shape == (len(captions), self.noise)
+        assert noise.shape == (len(captions), self.noise_dim)
         self.seen += captions
         self.noises += list(noise)
         sums = [self.ink + int(caption.tokens.sum()) for caption in captions]
@@ -95,7 +98,7 @@ class Studio:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(painters, "load_run", lambda run, data, text: self.runs[run.name.split("-s0-")[0]])
+        monkeypatch.setattr(figure_runs, "load_run", lambda run, data, text: self.runs[run.name.split("-s0-")[0]])
         self.out, self.runs = folder, dict[str, FakeRun]()
         self.data, self.text = build(node("prepare", "cub-8", {}), write_captions), build(node("damsm", "damsm", {}))
 
@@ -110,7 +113,7 @@ class Studio:
     def draw(self, runs: dict[str, FakeRun], **spec: Any) -> SimpleNamespace:
         made = self.node(runs, **spec)
         work = Build(made)
-        render_figure(made, self.out, work)
+        figures.run(made, self.out, work)
         assert (self.out / "figure.png").stat().st_size > 1000
         assert (self.out / "figure.pdf").read_bytes().startswith(b"%PDF")
         return SimpleNamespace(**json.loads((self.out / "figure.json").read_text()), facts=work.facts)
@@ -130,8 +133,7 @@ def grids(monkeypatch: pytest.MonkeyPatch) -> list[Grid]:
         laid.append(grid)
         draw_grid(grid, out)
 
-    for module in (comparisons, variations):
-        monkeypatch.setattr(module, "draw_grid", draw)
+    monkeypatch.setattr(image_figures, "draw_grid", draw)
     return laid
 
 
@@ -248,9 +250,9 @@ def test_words_change_under_the_same_noises(studio: Studio, grids: list[Grid]) -
     assert list(grids[0].columns) == [(f"noise {number}", name) for number in (1, 2) for name in ("mask", "image")]
     assert [[picture.pixels.ndim for picture in row.pictures] for row in grids[0].rows] == [[2, 3, 2, 3]] * 4
     assert [row["caption"] for row in figure.rows] == ["a red bird", "a blue bird", "a wing", "a chartreuse wing"]
-    assert "The sentences between two lines are painted with the same noises." in figure.notes
+    assert "The sentences between two lines have the same noises." in figure.notes
     alone = studio.draw({"gan": run}, **{**WORDS, "groups": WORDS["groups"][:1]})
-    assert "The sentences are painted with the same noises." in alone.notes
+    assert "The sentences have the same noises." in alone.notes
     assert len(grids[1].columns) == 4
 
 
@@ -287,6 +289,19 @@ def test_every_kind_of_the_schema_is_planned_and_drawn() -> None:
     assert kinds <= set(schemas()["figures.yaml"]["$defs"])
 
 
+@pytest.mark.parametrize("kind", ["curve", "scatter"])
+def test_plots_do_not_wait_for_torch(kind: str) -> None:
+    code = (
+        "import sys; from t2i_repro.core.declarations import resolve; from t2i_repro.rendering.figures import KINDS;"
+        f"resolve(KINDS['{kind}']); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_kind_names_a_function() -> None:
+    assert all(callable(resolve(reference)) for reference in KINDS.values())
+
+
 def test_the_page_calls_a_figure_by_its_label(studio: Studio) -> None:
     figure = studio.node({"gan": FakeRun()}, **MASKED, label="Table 5")
 
@@ -294,5 +309,5 @@ def test_the_page_calls_a_figure_by_its_label(studio: Studio) -> None:
         Image.new("RGB", (30, 20)).save(folder / "figure.png")
         write_json(folder / "figure.json", {"alt": "", "notes": [], "rows": []})
 
-    shown = read_figure(build(figure, write).as_input(), "smoke")
+    shown = read_figure(build(figure, write).as_input())
     assert (shown.name, shown.anchor) == ("Table 5", "ssa-gan-fig5")

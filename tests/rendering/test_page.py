@@ -11,12 +11,11 @@ from browser import check_site, drive
 from fakes import HOSTILE, Project, built, divergences, metric
 
 from t2i_repro.cli import main
+from t2i_repro.planning.built import with_built_inputs
 from t2i_repro.planning.plan import Planner
 from t2i_repro.rendering.divergences import inline, names, read_divergences
-from t2i_repro.rendering.overview import natural
 from t2i_repro.rendering.markup import TEMPLATES
-from t2i_repro.rendering.partial import with_what_is_built
-from t2i_repro.rendering.shown import figure_name
+from t2i_repro.rendering.rendered import figure_name, natural
 
 TABLE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>x</title><link rel="icon" href="data:,">
 <script src="page.js" defer></script></head><body>
@@ -218,7 +217,7 @@ def test_the_page_shows_what_is_built_so_far(planned: Planner, capsys: pytest.Ca
     site, table = Path("results/smoke/report"), Path("results/smoke/report/files/ssa-gan-table2.json")
     for name in ("index.html", "paper-ssa-gan.html"):
         assert "not run yet" in (site / name).read_text()
-    assert "Not built yet: what it is drawn from is not there." in (site / "paper-ssa-gan.html").read_text()
+    assert "Not built yet: its inputs are missing." in (site / "paper-ssa-gan.html").read_text()
     assert "There was no <code>docs/divergences.md</code>" in (site / "divergences.html").read_text()
     before = json.loads(table.read_text())
     assert all(cell["rebuilt"] is None for row in before["rows"] for cell in row["cells"].values())
@@ -241,6 +240,6 @@ def test_nothing_is_built_of_a_folder_that_holds_something_else(planned: Planner
     given = table.inputs["id1/fid/0"]
     Path(given.path).mkdir(parents=True)
     (Path(given.path) / "record.json").write_text(json.dumps({"digest": "0123456789", "kind": "score"}))
-    assert with_what_is_built(table).inputs == {}
+    assert with_built_inputs(table).inputs == {}
     (Path(given.path) / "record.json").write_text("{")
-    assert with_what_is_built(table).inputs == {}
+    assert with_built_inputs(table).inputs == {}

@@ -6,7 +6,7 @@ from fakes import HOSTILE
 from PIL import Image
 
 from t2i_repro.rendering import pictures
-from t2i_repro.rendering.pictures import DPI, Grid, Picture, Row, draw_grid, lay_out, length, stretch, wrap
+from t2i_repro.rendering.pictures import DPI, Grid, Picture, Row, choose_layout, draw_grid, length, stretch, wrap
 
 COLOURS = [(230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167)]
 
@@ -45,11 +45,11 @@ def test_a_grid_comes_as_picture_and_as_vectors_twice_the_same(tmp_path: Path) -
 @pytest.mark.parametrize("columns", range(1, 25))
 @pytest.mark.parametrize("rows", [1, 8, 40])
 def test_a_figure_fits_a_page_and_its_pictures_are_not_tiny(columns: int, rows: int) -> None:
-    layout = lay_out(columns, rows)
+    layout = choose_layout(columns, rows)
     assert 3.4 <= layout.width <= 7.0 + 1e-9
-    assert 0.8 <= layout.side <= 1.25
-    assert layout.text + layout.across * layout.side <= layout.width + 1e-9
-    assert layout.beside == (columns <= 6)
+    assert 0.8 <= layout.size <= 1.25
+    assert layout.text + layout.across * layout.size <= layout.width + 1e-9
+    assert layout.captions_left == (columns <= 6)
     lines = -(-columns // layout.across)
     assert lines * layout.across - columns < lines  # no line is shorter by more than one picture
     assert min(pictures.SIZES.values()) >= 6.5

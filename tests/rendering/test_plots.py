@@ -20,11 +20,12 @@ from t2i_repro.audit.contradictions import disagreements
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import Build, building, write_json
 from t2i_repro.errors import ReproError
-from t2i_repro.rendering import report, vector_files
-from t2i_repro.rendering.charts import POINTS, Curve
+from t2i_repro.rendering import report
+from t2i_repro.rendering.charts import HEIGHT, POINTS, WIDTH, Curve, chart_file, line_chart
+from t2i_repro.rendering.dots import save_dot_plot
+from t2i_repro.rendering.figures import Draw
 from t2i_repro.rendering.plot_style import COLOURS, MARKERS
 from t2i_repro.rendering.plots import curve, scatter
-from t2i_repro.rendering.told import Told
 
 SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 SYSTEMS = [
@@ -36,7 +37,6 @@ VALUES = {
     **{f"icsd-gan/{side}/{epoch}": 1 + side / 100 + epoch**2 / 50 for side in (16, 32, 64) for epoch in (2, 5, 8)},
     **{f"hdgan/{side}/8": 2 - side / 100 for side in (16, 32, 64)},
 }
-Draw = Callable[[Node, Path, Build], Told]
 
 
 @pytest.fixture(autouse=True)
@@ -74,10 +74,10 @@ def scatter_figure(across: dict[str, float], upward: dict[str, float]) -> Node:
 
 
 def drawn(draw: Draw, made: Node, name: str = "out") -> Path:
-    """The folder that a figure was drawn into, with what is told of it as figure.json."""
+    """The folder that a figure was drawn into, with its figure.json."""
     out = Path(name)
     out.mkdir()
-    write_json(out / "figure.json", dataclasses.asdict(draw(made, out, Build(made))))
+    write_json(out / "figure.json", draw(made, out, Build(made)).to_dict())
     return out
 
 
@@ -223,21 +223,32 @@ def test_labels_and_notes_appear_as_they_are_written() -> None:
     assert rows_of(out)[0]["label"] == f"'{HOSTILE}"
 
 
-def test_losses_are_drawn_each_in_its_panel(folder: Path) -> None:
+def test_a_file_of_losses_has_a_chart_for_each() -> None:
     few = Curve("g_loss", [0.0, 10.0, 20.0], [3.0, 1.0, 2.0])
     many = Curve(f"{HOSTILE}$", list(range(3 * POINTS)), [float(step % 7) for step in range(3 * POINTS)])
-    vector_files.save_losses(folder / "losses-v1.2", [few, many, few], ["smoke scale"])
-    svg = ET.parse(folder / "losses-v1.2.svg").getroot()
-    lines = [group for group in svg.iter(f"{SVG}g") if (group.get("id") or "").startswith("loss-")]
-    assert [line.attrib["id"] for line in lines] == ["loss-g_loss", f"loss-{HOSTILE}$", "loss-g_loss"]
-    found = re.findall(r"([-0-9.]+) ([-0-9.]+)", next(lines[0].iter(f"{SVG}path")).attrib["d"])
+    root = ET.fromstring(chart_file([line_chart(few), line_chart(many), line_chart(few)], f"smoke scale {HOSTILE}"))
+    groups = root.findall(f"{SVG}g")
+    assert [group.findtext(f"{SVG}title") for group in groups] == [
+        "g_loss: 3 at step 0, 2 at step 20",
+        f"{HOSTILE}$: 0 at step 0, {719 % 7} at step 719",
+        "g_loss: 3 at step 0, 2 at step 20",
+    ]
+    shown = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+    assert shown.count("g_loss") == 2
+    assert {f"{HOSTILE}$", f"smoke scale {HOSTILE}"} <= set(shown)
+    (line,) = groups[0].findall(f"{SVG}path")
+    found = re.findall(r"([-0-9.]+),([-0-9.]+)", line.attrib["d"])
     across = scale([float(x) for x, _ in found], few.steps)
     upward = scale([float(y) for _, y in found], few.values)
     assert across[0] > 0 > upward[0]
-    bands = [group for group in svg.iter(f"{SVG}g") if "PolyCollection" in (group.get("id") or "")]
-    assert len(bands) == 1, "only where a point stands for several steps"
-    assert {"g_loss", f"{HOSTILE}$", "smoke scale", "step"} <= set(texts(folder / "losses-v1.2.svg"))
-    assert (folder / "losses-v1.2.pdf").read_bytes().startswith(b"%PDF")
+    bands = [path for path in root.iter(f"{SVG}path") if path.get("class") == "band"]
+    assert len(bands) == 1, "only where a point is a mean over several steps"
+    boxes = [tuple(map(float, re.findall(r"[-0-9.]+", group.attrib["transform"]))) for group in groups]
+    for x, y in boxes:  # no two overlap, and all are inside
+        assert 0 <= x <= float(root.attrib["width"]) - WIDTH
+        assert 0 <= y <= float(root.attrib["height"]) - HEIGHT
+    for (x, y), (other_x, other_y) in itertools.combinations(boxes, 2):
+        assert abs(x - other_x) >= WIDTH or abs(y - other_y) >= HEIGHT
 
 
 def paper(name: str, value: float) -> dict[str, Any]:
@@ -250,7 +261,7 @@ def test_what_papers_print_differently_stands_at_its_multiple(folder: Path) -> N
     printed = {"one": 10.0, "two": 15.0, "three": 23.0}
     found = disagreements({name: paper(name, value) for name, value in printed.items()})
     for name in ("a", "b"):
-        vector_files.save_disagreements(folder / name, found, list(printed), ["As printed."])
+        save_dot_plot(folder / name, found, list(printed), ["As printed."])
     places = [marks(folder / "a.svg", f"paper-{name}")[0][0] for name in printed]
     scale(places, [1.0, 1.5, 2.3])
     assert {"AttnGAN, CUB, FID", *printed, "As printed."} <= set(texts(folder / "a.svg"))
@@ -264,7 +275,7 @@ def test_the_page_shows_plots_in_vectors_and_names_them_where_their_runs_are_sho
     systems = [{"label": "DF-GAN", "system": "df-gan"}]
     told = {"paper": "ssa-gan", "figure": "fig30", "where": "Fig. 30", "caption": "A plot."}
     plot = figure("curve", systems, {"df-gan/64/8": score}, **told)
-    build(plot, lambda out: write_json(out / "figure.json", dataclasses.asdict(curve(plot, out, Build(plot)))))
+    build(plot, lambda out: write_json(out / "figure.json", curve(plot, out, Build(plot)).to_dict()))
     page = dataclasses.replace(project.report, inputs={**project.report.inputs, "ssa-gan/fig30": plot.as_input()})
     out = Path(page.folder)
     with building(page, out) as work:
@@ -280,11 +291,6 @@ def test_the_page_shows_plots_in_vectors_and_names_them_where_their_runs_are_sho
     pages = {name: next(out.glob(f"run-cub-{name}-s0-*.html")).read_text() for name in project.runs}
     assert ["paper-ssa-gan.html#ssa-gan-fig30" in text for text in pages.values()] == [True, False]
     assert ["paper-ssa-gan.html#ssa-gan-fig5" in text for text in pages.values()] == [False, True]
-    losses = {path.name for path in (out / "files").glob("losses-*")}
-    assert losses == {
-        f"losses-{Path(run.folder).name}.{suffix}" for run in project.runs.values() for suffix in ("svg", "pdf")
-    }
-    assert {"d_loss", "g_loss", "damsm", "d_real"} <= set(texts(next((out / "files").glob("losses-*.svg"))))
 
 
 # Viénot, Brettel and Mollon 1999: linear RGB as seen without red-sensitive, or green-sensitive, cones.

@@ -15,7 +15,7 @@ from t2i_repro.registry.printed import Cell
 from t2i_repro.rendering import report
 from t2i_repro.rendering.charts import Curve, line_chart, nice_ticks, read_curves
 from t2i_repro.rendering.dots import LEFT, SIZE, dot_plot, key_marks
-from t2i_repro.rendering.provenance import duration, flat
+from t2i_repro.rendering.runs import duration, flat
 
 OUR_SCRIPT = '<script src="page.js" defer></script>'
 
@@ -78,7 +78,7 @@ def test_the_scale_stands_on_every_page(site: Path) -> None:
         text = page.read_text()
         assert "smoke scale, seconds" in text
         assert "stand-in data (procedural)" in text
-        assert "no number here may be compared with print" in text
+        assert "no number here is comparable with print" in text
 
 
 def test_an_older_report_leaves_nothing_behind(site: Path) -> None:
@@ -110,16 +110,30 @@ def test_curves_show_what_the_log_says(tmp_path: Path) -> None:
     log.write_text("step,loss,label\n1,2.5,a\n2,,b\n3,-0.5,c\n")
     (curve,) = read_curves(log)
     assert curve == Curve("loss", [1, 3], [2.5, -0.5])
-    svg = line_chart(curve)
-    assert 'aria-label="loss: 2.5 at step 1, -0.5 at step 3"' in svg
-    assert svg.count("<path") == 1
+    chart = line_chart(curve)
+    assert chart.summary == "loss: 2.5 at step 1, -0.5 at step 3"
+    assert chart.content.count("<path") == 1
     long = Curve("<b>", [float(step) for step in range(5000)], [float(step % 7) for step in range(5000)])
-    assert line_chart(long).count("<path") == 2
-    assert len(line_chart(long)) < 20000
-    assert "<b>" not in line_chart(long)
+    assert line_chart(long).content.count("<path") == 2
+    assert len(line_chart(long).content) < 20000
     for constant in (0.0, 1.0, -3.0):
-        assert "nan" not in line_chart(Curve("constant", [1, 2], [constant, constant]))
-    assert line_chart(Curve("one", [5], [1.0]))
+        assert "nan" not in line_chart(Curve("constant", [1, 2], [constant, constant])).content
+    assert line_chart(Curve("one", [5], [1.0])).summary == "one: 1 at step 5, 1 at step 5"
+
+
+def test_the_page_and_the_file_of_losses_have_the_same_charts(site: Path) -> None:
+    for page in site.glob("run-cub-*.html"):
+        key = page.stem.removeprefix("run-")
+        svg = (site / f"files/losses-{key}.svg").read_text()
+        charts = re.findall(r'<svg class="chart".*?aria-label="([^"]*)">\n(.*?)</svg>', page.read_text(), re.DOTALL)
+        assert [summary.split(":")[0] for summary, _ in charts] == ["d_loss", "g_loss", "damsm", "d_real"]
+        for summary, content in charts:
+            assert content in svg
+            assert f"<title>{summary}</title>" in svg
+        run = next(Path("results/smoke/runs").glob(key))
+        assert (site / f"files/losses-{key}.csv").read_bytes() == (run / "losses.csv").read_bytes()
+        for kind in ("svg", "csv"):
+            assert f'href="files/losses-{key}.{kind}"' in page.read_text()
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.7, 12.1), (1e-9, 3e-9), (0.998, 1.003), (-5e6, 2e7)])
@@ -171,7 +185,7 @@ def test_claims_stand_on_the_papers_page_and_in_the_audit(site: Path) -> None:
     for page in (paper, audit):
         for claim in ("holds", "fails", "unknown"):
             assert f'id="claim-ssa-gan-{claim}"' in page
-        assert "1 hold, 1 fail, 1 cannot be told" in page
+        assert "1 hold, 1 fail, 1 undecided" in page
         assert "table2.id1.fid &lt; table2.id0.fid" in page
         assert "not comparable (smoke scale, stand-in data, stand-in network)" in page
     assert page_text(audit).count("✗ fails") == 1

@@ -3,7 +3,7 @@ import json
 import re
 import subprocess
 import sys
-import time
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from fakes import COMPARABLE, HOSTILE, Project, metric
 
 from t2i_repro.errors import ReproError
 from t2i_repro.registry.papers import load_papers
-from t2i_repro.rendering.cells import letter
 from t2i_repro.rendering.markup import markdown
-from t2i_repro.rendering.spread import number
+from t2i_repro.rendering.spread import format_value
+from t2i_repro.rendering.tables import letter
 
 
 @pytest.fixture
@@ -136,13 +136,17 @@ class Text(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.text = ""
-        self.tags: set[str] = set()
+        self.opened: Counter[str] = Counter()
+
+    @property
+    def tags(self) -> set[str]:
+        return set(self.opened)
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.add(tag)
+        self.opened[tag] += 1
 
 
 UNLATEX = {
@@ -189,7 +193,9 @@ def test_hostile_labels_appear_literally_everywhere(tmp_path: Path, monkeypatch:
     page = Text()
     page.feed(markdown.MarkdownIt("gfm-like", {"linkify": False}).render(text))
     assert HOSTILE in page.text
-    assert page.tags.isdisjoint({"script", "code", "em", "a", "b"} - {"em"})
+    # Only what the table itself writes: bold best values, the line of its scale in italics, no markup of the label.
+    assert page.tags == {"p", "strong", "em", "table", "thead", "tbody", "tr", "th", "td", "sup", "br"}
+    assert page.opened["em"] == 1
 
 
 def test_an_input_that_is_no_cell_is_refused(project: Project) -> None:
@@ -229,7 +235,7 @@ def test_bounds_units_and_rows_that_say_what_they_measure(project: Project) -> N
 
 def test_every_table_of_the_registry_renders_without_a_run(project: Project, request: pytest.FixtureRequest) -> None:
     papers = load_papers(request.config.rootpath)
-    started, count = time.monotonic(), 0
+    count = 0
     for paper_id, paper in papers.items():
         for table_id, table in paper["tables"].items():
             changes = {key: value for key, value in table.items() if key != "rows"}
@@ -241,20 +247,19 @@ def test_every_table_of_the_registry_renders_without_a_run(project: Project, req
             body = tex.split("\\midrule")[1].split("\\bottomrule")[0].strip().splitlines()
             assert len({len(re.findall(r"(?<!\\)&", line)) for line in body}) == 1
             count += 1
-    assert count >= 3
-    assert time.monotonic() - started < 20
+    assert count == sum(len(paper["tables"]) for paper in papers.values()) > 10
 
 
 def test_letters_and_numbers() -> None:
     assert [letter(index) for index in (0, 25, 26, 52)] == ["a", "z", "aa", "ba"]
-    assert number(-1.005, None, 1) == "−1.0"
+    assert format_value(-1.005, None, 1) == "−1.0"
 
 
-def test_rendering_tables_needs_no_torch_and_no_time() -> None:
-    code = "import sys, t2i_repro.rendering.render, t2i_repro.rendering.tables; sys.exit('torch' in sys.modules)"
-    started = time.monotonic()
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert time.monotonic() - started < 5
+def test_rendering_tables_loads_no_large_library() -> None:
+    slow = ("torch", "matplotlib", "pandas", "scipy")
+    code = f"import sys, t2i_repro.rendering.tables; print([name for name in {slow} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tables in the terminal, and verdicts on rebuilt numbers, from rendered tables that are there."""
+"""Tables in the terminal and as one tidy table, and verdicts on rebuilt numbers."""
 
 import csv
 import io
@@ -6,43 +6,44 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from fakes import COMPARABLE, HOSTILE, metric
 
 from t2i_repro.cli import main
-from t2i_repro.planning.plan import Planner
+from t2i_repro.core.record import Build
 from t2i_repro.planning.built import built_tables
-from t2i_repro.rendering.cells import cell_content
+from t2i_repro.planning.plan import Planner
+from t2i_repro.registry.papers import load_papers
+from t2i_repro.rendering import tables
+from t2i_repro.rendering.tidy import DTYPES, NOT_PLANNED, verdict
 
 
 @pytest.fixture
 def rendered(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project in which Table 2 of SSA-GAN is rendered: ID 1 behind ID 0 in IS; ID 2 not comparable."""
+    """A project with SSA-GAN's Table 2 and its scores: ID 1 is worse than ID 0 in IS; ID 2 is not comparable."""
     shutil.copy(project / "params.yaml", tmp_path)
     shutil.copytree(project / "papers", tmp_path / "papers")
     monkeypatch.chdir(tmp_path)
     planner = Planner(Path("."), {"papers": ["ssa-gan"], "scale": "smoke"})
     node = next(node for node in planner.nodes.values() if node.name == "ssa-gan-table2")
-    rows = []
-    for row_id, row in node.spec["rows"].items():
-        changes = {} if row_id == "id2" else COMPARABLE
-        scores = {
-            "is": [metric({"id0": 5.0, "id1": 4.0}.get(row_id, 3.0), 0.1, **changes)],
-            "fid": [metric({"id0": 20.0, "id1": 15.0}.get(row_id, 30.0), **changes)],
-        }
-        place: dict[str, Any] = {"seed": 0, "path": "x", "digest": "0"}
-        cells = {
-            column: cell_content(row["printed"][column], [{**score, **place} for score in given], 2, None, None)
-            for column, given in scores.items()
-        }
-        rows.append({"id": row_id, "cells": cells})
+    for role, source in node.inputs.items():
+        row, column, _ = role.split("/")
+        changes = {} if row == "id2" else COMPARABLE
+        if column == "is":
+            value = metric({"id0": 5.0, "id1": 4.0}.get(row, 3.0), 0.1, **changes)
+        else:
+            value = metric({"id0": 20.0, "id1": 15.0}.get(row, 30.0), **changes)
+        folder = Path(source.path)
+        folder.mkdir(parents=True)
+        (folder / "metric.json").write_text(json.dumps(value))
+        (folder / "record.json").write_text(json.dumps({"digest": source.digest}))
     folder = Path(node.folder)
     folder.mkdir(parents=True)
-    content = {"rows": rows, "scale_label": "smoke scale", "data_label": "stand-in data"}
-    (folder / "table.json").write_text(json.dumps(content))
+    tables.run(node, folder, Build(node))
     (folder / "record.json").write_text(json.dumps(node.to_json()))
     return tmp_path
 
@@ -54,8 +55,98 @@ def test_rebuilt_numbers_stand_below_the_printed_ones(rendered: Path, capsys: py
         ["ID", "0:", "DF-GAN", "baseline", "4.86", "±", "0.04", "19.24"],
         ["rebuilt", "5.0", "±", "0.1", "20.00"],
     ]
-    assert "Rebuilt at smoke scale; stand-in data." in lines
+    (line,) = (line for line in lines if line.startswith("Rebuilt at "))
+    assert "smoke" in line
+    assert "stand-in data" in line
     assert len({len(line) for line in lines[1:11]}) == 1
+
+
+SMOKE = ["--set", "scale=smoke", "--set", "papers=[ssa-gan]"]
+
+
+def test_a_table_shows_scores_before_it_is_rendered(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(rendered / "results/smoke/tables")
+    (score,) = (rendered / "results/smoke/metrics").glob("cub-df-gan-s0-*fid*")
+    (score / "record.json").unlink()
+    assert main(["tables", "ssa-gan", "table2", *SMOKE]) == 0
+    assert ["rebuilt", "5.0", "±", "0.1"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_all_results_are_one_tidy_table(rendered: Path) -> None:
+    for name in ("csv", "parquet"):
+        assert main(["tables", "--format", name, "--out", f"results.{name}", *SMOKE]) == 0
+    found = pd.read_parquet("results.parquet")
+    assert {name: str(dtype) for name, dtype in found.dtypes.items()} == DTYPES
+    pd.testing.assert_frame_equal(pd.read_csv("results.csv", dtype=DTYPES), found)  # type: ignore[arg-type]
+
+    assert not found.duplicated(["paper", "table", "row", "column"]).any()
+    papers = load_papers(rendered)
+    cells = [table for paper in papers.values() for table in paper["tables"].values()]
+    assert len(found) == sum(len(table["rows"]) * len(table["columns"]) for table in cells)
+    assert found.loc[found["table"] == "table2", "rebuilt"].notna().sum() == 8
+    assert found["rebuilt"].notna().sum() == 14  # tables that repeat a system share its scores
+    other = found[found["paper"] != "ssa-gan"]
+    assert (other["missing"] == NOT_PLANNED).all()
+    assert (found["rebuilt"].notna() ^ found["missing"].notna()).all()
+    assert (found["printed"].notna() ^ found["blank"].notna()).all()
+
+    by_cell = found[found["paper"] == "ssa-gan"].set_index(["table", "row", "column"])
+    better, worse, apart = (by_cell.loc[("table2", row, "is")] for row in ("id0", "id1", "id2"))
+    assert better[["printed", "printed_std", "rebuilt", "rebuilt_std", "n"]].tolist() == [4.86, 0.04, 5.0, 0.1, 120]
+    assert better[["system", "dataset", "protocol", "metric", "scale"]].tolist() == [
+        *("df-gan", "cub", "is:finetuned", "inception-score", "smoke")
+    ]
+    assert (better["rebuilt_std_is"], better["rebuilt_std_over"]) == ("standard deviation", "10 splits")
+    assert better["difference"] == pytest.approx(0.14)
+    assert (better["low"], better["high"]) == (4.9, 5.1)
+    assert [better["verdict"], worse["verdict"]] == ["differs", "differs"]  # 4.9 to 5.1 against 4.86
+    assert not apart["comparable"]
+    assert pd.isna(apart["verdict"])
+    assert np.isnan(apart["difference"])
+    assert "stand-in network" in apart["not_comparable"]
+    means = found[found["table"] == "table2"].groupby("metric")["rebuilt"].mean()
+    assert means["inception-score"] == pytest.approx((5.0 + 4.0 + 3.0 + 3.0) / 4)
+
+
+@pytest.mark.parametrize(
+    ("printed", "interval", "word"),
+    [
+        (20.0, (19.0, 19.9), "differs"),
+        (20.0, (19.0, 19.996), "agrees"),  # 19.996 rounds to 20.00
+        (20.0, (20.004, 21.0), "agrees"),
+        (20.0, (20.1, 21.0), "differs"),
+        (20.0, (15.0, 25.0), "agrees"),
+        (20.0, None, None),
+        ({"above": 20.0}, (15.0, 25.0), None),
+        (None, (15.0, 25.0), None),
+    ],
+)
+def test_a_printed_value_agrees_with_an_interval_it_rounds_into(
+    printed: float | None, interval: tuple[float, float] | None, word: str | None
+) -> None:
+    value = metric(20.0, **COMPARABLE) | {"seed": 0, "path": "x", "digest": "0"}
+    if interval is not None:
+        value["uncertainty"] = {"low": interval[0], "high": interval[1], "error": 0.5, "method": "jackknife"}
+    assert verdict(tables.cell_content(printed, [value], 2, None, None), 2) == word
+
+
+def test_csv_goes_to_standard_output_and_parquet_to_a_file(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tables", "ssa-gan", "2", "--format", "csv", *SMOKE]) == 0
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out), dtype=DTYPES)  # type: ignore[arg-type]
+    assert found["row"].unique().tolist() == ["id0", "id1", "id2", "id3"]
+    assert main(["tables", "--format", "parquet", *SMOKE]) == 2
+    assert "name a file with --out" in capsys.readouterr().err
+
+
+def test_printed_numbers_are_there_where_nothing_can_be_planned(
+    rendered: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = rendered / "params.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("\nscale: smoke", "\nscale: paper"))
+    assert main(["tables", "gr-gan", "--format", "csv", "--out", "results.csv"]) == 0
+    found = pd.read_csv("results.csv", dtype=DTYPES)  # type: ignore[arg-type]
+    assert found["printed"].notna().any()
+    assert (found["missing"] == NOT_PLANNED).all()
 
 
 def test_claims_are_judged_on_them(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:

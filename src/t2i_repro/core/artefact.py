@@ -1,4 +1,4 @@
-"""Artefacts: their kinds, and the node of the plan that says all that determines one and where it is built."""
+"""Artefacts: their kinds, and `Node`, the plan's description of one: what determines it and where it is built."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -12,9 +12,9 @@ from t2i_repro.errors import ReproError
 @dataclass(frozen=True)
 class Kind:
     """A kind of artefact: its folder in results/<scale>/, the verb that builds it, and the module whose
-    `run(node, out, build)` does the work (imported when needed: a table must not wait for torch).
+    `run(node, out, build)` does the work (imported when needed, so that tables do not load torch).
 
-    ``revision`` goes up when the meaning of what is built changes, not for a refactoring: old artefacts are then
+    Increase ``revision`` when the meaning of the results changes, not for a refactoring: existing artefacts are then
     rebuilt.
     """
 
@@ -41,8 +41,8 @@ KINDS = {
     "embed": Kind("features", "embed", "t2i_repro.metrics.embed", revision=2),
     "judge": Kind("judges", "judge", "t2i_repro.metrics.ranking_network"),
     "score": Kind("metrics", "score", "t2i_repro.metrics.score", revision=3),
-    "table": Kind("tables", "render", "t2i_repro.rendering.render", revision=2),
-    "figure": Kind("figures", "render", "t2i_repro.rendering.render", revision=2),
+    "table": Kind("tables", "render", "t2i_repro.rendering.tables", revision=2),
+    "figure": Kind("figures", "render", "t2i_repro.rendering.figures", revision=2),
     "report": Kind("report", "report", "t2i_repro.rendering.report", revision=2),
     "store": Kind("store", "store", "t2i_repro.core.store"),
 }
@@ -50,7 +50,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Input:
-    """An artefact another one is built from: its folder, its digest and its kind."""
+    """An input of an artefact: the folder, digest and kind of another one."""
 
     path: str
     digest: str
@@ -61,8 +61,8 @@ class Input:
 class Node:
     """One artefact.
 
-    ``spec`` and the digests of ``inputs`` determine it, together with ``kind`` and ``revision``. ``locations`` (where
-    files lie) and ``runtime`` (how often to save, how many at a time) do not, and stay out of the digest.
+    ``kind``, ``revision``, ``scale``, ``spec`` and the digests of ``inputs`` determine it and enter its digest.
+    ``locations`` (paths of files) and ``runtime`` (how often to save, batch sizes of evaluation) do not.
     """
 
     kind: str
@@ -84,20 +84,20 @@ class Node:
 
     @property
     def digest(self) -> str:
-        """Identity: a Merkle digest over what determines the artefact."""
+        """Merkle digest of everything that determines the artefact."""
         return digest(
             {
                 "kind": self.kind,
                 "revision": self.revision,
                 "scale": self.scale,
                 "spec": self.spec,
-                "inputs": {role: given.digest for role, given in self.inputs.items()},
+                "inputs": {role: source.digest for role, source in self.inputs.items()},
             }
         )
 
     @property
     def is_leaf(self) -> bool:
-        """Leaves (the report, what DVC stores) stand at a path people can type; their *record* carries the digest."""
+        """Whether the folder has no digest in its name (the report, what DVC stores); the *record* then has it."""
         return self.kind in ("report", "store")
 
     @property
@@ -111,7 +111,7 @@ class Node:
 
     @property
     def record(self) -> str:
-        """The file that, written last, says the artefact is complete."""
+        """The file that is written last and marks the artefact as complete."""
         return f"{self.folder}/record-{self.digest}.json" if self.is_leaf else f"{self.folder}/record.json"
 
     @property
@@ -132,12 +132,12 @@ def read_node(path: Path) -> Node:
         raw = json.loads(path.read_text(encoding="utf-8"))
         stated = raw.pop("digest")
         raw.pop("revision")
-        node = Node(**{**raw, "inputs": {role: Input(**given) for role, given in raw["inputs"].items()}})
+        node = Node(**{**raw, "inputs": {role: Input(**source) for role, source in raw["inputs"].items()}})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ReproError(f"{path}: not a spec file ({error}); let `python -m t2i_repro plan` write it") from error
+        raise ReproError(f"{path}: not a spec file ({error}); run `python -m t2i_repro plan` to write it") from error
     if node.digest != stated:
         raise ReproError(
-            f"{path}: its content has digest {node.digest} but it says {stated}: it was edited, or written by another "
-            f"version of t2i-repro. Change params.yaml or papers/ instead and run `python -m t2i_repro plan`."
+            f"{path}: its content has digest {node.digest}, but it states {stated}: it was edited, or written by "
+            f"another version of t2i-repro. Change params.yaml or papers/ instead and run `python -m t2i_repro plan`."
         )
     return node

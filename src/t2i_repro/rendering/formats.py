@@ -9,22 +9,10 @@ from t2i_repro.rendering.markup import environment, latex, markdown
 
 DASH = "—"
 CSV_COLUMNS = (
-    *("paper", "table", "row", "label", "column", "column_label", "printed", "printed_std"),
-    *(
-        "printed_bound",
-        "rebuilt",
-        "rebuilt_std",
-        "rebuilt_std_over",
-        "difference",
-        "difference_note",
-        "protocol",
-        "network",
-        "n",
-        "comparable",
-        "scale",
-    ),
-    *("scale_label", "data", "missing", "blank", "note", "source", "provenance"),
-    *("seeds", "sampling_error", "rebuilt_low", "rebuilt_high"),
+    *("paper", "table", "row", "label", "column", "column_label", "printed", "printed_std", "printed_bound"),
+    *("rebuilt", "rebuilt_std", "rebuilt_std_over", "difference", "difference_note", "protocol", "network", "n"),
+    *("comparable", "scale", "scale_label", "data", "missing", "blank", "note", "source", "provenance", "seeds"),
+    *("sampling_error", "rebuilt_low", "rebuilt_high"),
 )
 
 
@@ -34,17 +22,17 @@ def title(content: dict[str, Any]) -> str:
 
 
 def scale_line(content: dict[str, Any]) -> str:
-    """What must stand with every rebuilt number."""
+    """Scale and data, to be shown with every rebuilt number."""
     return f"Rebuilt at {content['scale_label']}; {content['data_label']}."
 
 
 def remarks(content: dict[str, Any]) -> list[str]:
-    """What holds for the whole table: the registry's note, and how to read it."""
+    """The registry's note on the table, and its legend."""
     return [*([content["note"]] if content["note"] else []), " ".join(content["legend"])]
 
 
 def as_csv(content: dict[str, Any]) -> str:
-    """One line per cell. Numbers are given in full; text that a spreadsheet would run has an apostrophe before it."""
+    """One line per cell, numbers with all their digits. Text that a spreadsheet would evaluate gets an apostrophe."""
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -53,13 +41,13 @@ def as_csv(content: dict[str, Any]) -> str:
             cell = row["cells"][column["id"]]
             printed, rebuilt, difference = cell["printed"] or {}, cell["rebuilt"] or {}, cell["difference"] or {}
             sampling, interval = rebuilt.get("sampling") or {}, rebuilt.get("interval") or {}
-            asked = row["own"].get("protocol", column["protocol"])
+            requested = row["own"].get("protocol", column["protocol"])
             bound = "above" if printed.get("bound") else None
             values = [
                 *(content["paper"], content["table"], row["id"], row["label"], column["id"], column["label"]),
                 *(printed.get("value"), printed.get("std"), bound),
                 *(rebuilt.get("value"), rebuilt.get("std"), rebuilt.get("std_over"), difference.get("value")),
-                *(cell["not_comparable"], rebuilt.get("protocol", asked), rebuilt.get("network")),
+                *(cell["not_comparable"], rebuilt.get("protocol", requested), rebuilt.get("network")),
                 *(rebuilt.get("n"), rebuilt.get("comparable"), content["scale"], content["scale_label"]),
                 *(content["data_label"], cell["missing"], cell["blank"], row["note"]),
                 *(rebuilt.get("source"), rebuilt.get("provenance"), rebuilt.get("seeds"), sampling.get("error")),
@@ -70,13 +58,13 @@ def as_csv(content: dict[str, Any]) -> str:
 
 
 def texts(cell: dict[str, Any], column: dict[str, Any]) -> list[tuple[str, bool, str | None]]:
-    """(text, bold, footnote letters) of a cell's parts: printed, rebuilt and, where its column has any, difference."""
+    """(text, bold, note letters) of a cell's parts: printed, rebuilt and, if its column has any, difference."""
     printed, rebuilt, difference, marks = cell["printed"], cell["rebuilt"], cell["difference"], cell["marks"]
     parts: list[tuple[str, bool, str | None]] = []
     parts.append((printed["text"], printed["best"], None) if printed else (DASH, False, marks["blank"]))
     if rebuilt:
-        told = [marks["caveats"], None if "difference" in column["parts"] else marks["not_comparable"]]
-        parts.append((rebuilt["text"], rebuilt["best"], " ".join(filter(None, told)) or None))
+        letters = [marks["caveats"], None if "difference" in column["parts"] else marks["not_comparable"]]
+        parts.append((rebuilt["text"], rebuilt["best"], " ".join(filter(None, letters)) or None))
     else:
         parts.append((DASH, False, marks["missing"]))
     if difference:
@@ -87,12 +75,12 @@ def texts(cell: dict[str, Any], column: dict[str, Any]) -> list[tuple[str, bool,
 
 
 def row_label(row: dict[str, Any]) -> str:
-    """The label, with an arrow where the row says which way is better."""
+    """The label, with an arrow if the row says which direction is better."""
     return f"{row['label']} {row['arrow']}".rstrip()
 
 
 def column_title(part: str, column: dict[str, Any]) -> str:
-    """Heading of one of a column's parts where headings cannot be nested."""
+    """Heading of one of a column's parts, for formats without nested headings."""
     return part if part == "difference" else f"{column['heading']} {part}"
 
 
@@ -119,7 +107,7 @@ def as_markdown(content: dict[str, Any]) -> str:
     for row in content["rows"]:
         cells = [part(row_label(row), False, row["mark"])]
         for column in content["columns"]:
-            cells += [part(*given) for given in texts(row["cells"][column["id"]], column)]
+            cells += [part(*piece) for piece in texts(row["cells"][column["id"]], column)]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"<sup>{note['mark']}</sup> {markdown(note['text'])}  " for note in content["notes"])]
     for sentence in remarks(content):
@@ -165,7 +153,7 @@ def as_latex(content: dict[str, Any]) -> str:
     for row in content["rows"]:
         cells = [part(row_label(row), False, row["mark"])]
         for column in columns:
-            cells += [part(*given) for given in texts(row["cells"][column["id"]], column)]
+            cells += [part(*piece) for piece in texts(row["cells"][column["id"]], column)]
         lines.append(f"{indent}{' & '.join(cells)} \\\\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\par\smallskip\raggedright\footnotesize"]
     lines += [rf"\textsuperscript{{{note['mark']}}} {latex(note['text'])}\par" for note in content["notes"]]
@@ -174,7 +162,7 @@ def as_latex(content: dict[str, Any]) -> str:
 
 
 def as_html(content: dict[str, Any], links: dict[str, str] | None = None) -> str:
-    """An HTML fragment. ``links``: address of each score, by the digest of its metric, where a page tells of it."""
+    """An HTML fragment. ``links``: address of the page that shows a score, by the digest of its metric."""
     template = environment().get_template("table.html")
     shown = {"title": title(content), "scale_line": scale_line(content), "remarks": remarks(content)}
     return template.render(table=content, texts=texts, row_label=row_label, links=links or {}, **shown)

@@ -15,23 +15,25 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 from PIL import ImageFont
 
-# Inches. A figure is at most as wide as a page's text, at least as a column's, and prints at that width: no text is
+# Inches. A figure is between 3.4 and 7 wide, a column's text and a page's, and is printed at that width; no text is
 # below 6.5 pt there.
 WIDEST, NARROWEST = 7.0, 3.4
-LARGEST, SMALLEST = 1.25, 0.8  # side of a picture with the space beside it
-TALL = 8.0  # of all rows where captions are short; more than 10 rows take more
-TEXT = 1.5  # least width of the column of captions
+LARGEST, SMALLEST = 1.25, 0.8  # size of a picture with the space around it
+TALL = 8.0  # height of all rows if captions are short; more than 10 rows take more
+TEXT = 1.5  # minimum width of the column of captions
 SPACE = 0.05
 DPI = 200
 SIZES = {"head": 8.0, "text": 7.5, "small": 6.5}  # points
 GREY = "0.35"
-FACE = "DejaVu Serif"  # comes with matplotlib
+FACE = "DejaVu Serif"  # part of matplotlib
 
 
 @dataclass(frozen=True)
 class Picture:
     """An image uint8 [S, S, 3], or a mask [s, s], drawn from its least value (black) to its greatest (white).
-    ``under``: a few characters beneath it."""
+
+    ``under``: a few characters below it.
+    """
 
     pixels: npt.NDArray[Any]
     under: str = ""
@@ -39,8 +41,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """A caption and its pictures, one for each column. ``small``: lines beneath the caption; ``apart``: set off from
-    the row above."""
+    """A caption and its pictures, one for each column.
+
+    ``small``: lines below the caption. ``apart``: separated from the row above by a line.
+    """
 
     text: str
     pictures: Sequence[Picture]
@@ -50,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """``columns``: heading and a small line beneath it."""
+    """Rows of pictures. ``columns``: heading and a small line below it. ``notes``: sentences below the grid."""
 
     columns: Sequence[tuple[str, str]]
     rows: Sequence[Row]
@@ -59,36 +63,36 @@ class Grid:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things stand, in inches. ``beside``: captions stand at the left, in ``text`` inches; else above their row.
-    A row is broken after ``across`` pictures."""
+    """Sizes in inches. ``size``: of a picture. ``text``: width of the captions left of their row; 0 if they are above
+    it. ``across``: pictures in a line; longer rows are broken."""
 
     width: float
-    side: float
+    size: float
     text: float
     across: int
 
     @property
-    def beside(self) -> bool:
+    def captions_left(self) -> bool:
         return self.text > 0
 
 
-def lay_out(columns: int, rows: int) -> Layout:
-    """Pictures as large as fit, captions at their left if they stay large enough. Long rows are broken evenly."""
+def choose_layout(columns: int, rows: int) -> Layout:
+    """Make pictures as large as fits. Captions are left of them if they stay large enough. Break long rows evenly."""
     largest = min(LARGEST, max(SMALLEST, TALL / rows))
-    side = min(largest, (WIDEST - TEXT) / columns)
-    if side >= SMALLEST:
-        width = max(NARROWEST, TEXT + columns * side)
-        return Layout(width, side, width - columns * side, columns)
+    size = min(largest, (WIDEST - TEXT) / columns)
+    if size >= SMALLEST:
+        width = max(NARROWEST, TEXT + columns * size)
+        return Layout(width, size, width - columns * size, columns)
     lines = -(-columns // int(WIDEST / SMALLEST))
     across = -(-columns // lines)
-    side = min(largest, WIDEST / across)
-    return Layout(max(NARROWEST, across * side), side, 0.0, across)
+    size = min(largest, WIDEST / across)
+    return Layout(max(NARROWEST, across * size), size, 0.0, across)
 
 
 def draw_grid(grid: Grid, out: Path) -> None:
-    """Write ``figure.png`` and ``figure.pdf``: vector text and unsmoothed pictures, the same bytes every time."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font it leaves out
-    # In the PDF text can be searched, and each picture is one of its own.
+    """Write ``figure.png`` and ``figure.pdf``, with vector text and unsmoothed pictures; the same bytes every time."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every table of a font that it leaves out
+    # In the PDF, text can be searched and each picture is a separate image.
     with rc_context({"pdf.fonttype": 42, "image.composite_image": False, "font.family": "serif", "font.serif": [FACE]}):
         figure = Drawing(grid).draw()
         figure.savefig(out / "figure.png", dpi=DPI, metadata={"Software": None})
@@ -96,15 +100,14 @@ def draw_grid(grid: Grid, out: Path) -> None:
 
 
 class Drawing:
-    """One grid on its way to paper; lengths in inches from the upper left corner."""
+    """A grid while it is drawn. Lengths are in inches from the upper left corner."""
 
     def __init__(self, grid: Grid) -> None:
-        self.grid, self.layout = grid, lay_out(len(grid.columns), len(grid.rows))
-        self.bottom = 0.0
+        self.grid, self.layout = grid, choose_layout(len(grid.columns), len(grid.rows))
         self.axes: Axes
 
     def draw(self) -> Figure:
-        # Once to learn the height, once to draw.
+        # The first pass finds the height.
         self.axes = Figure().add_axes((0, 0, 1, 1))
         height = self.fill()
         figure = Figure(figsize=(self.layout.width, height), facecolor="white")
@@ -115,12 +118,12 @@ class Drawing:
         return figure
 
     def fill(self) -> float:
-        """Put everything in its place. Returns the height."""
+        """Draw everything. Returns the height."""
         top = SPACE
         if self.one_line:
             top = self.headings(top, self.grid.columns)
-        for number, row in enumerate(self.grid.rows):
-            if number and row.apart:
+        for index, row in enumerate(self.grid.rows):
+            if index and row.apart:
                 self.axes.plot([SPACE, self.layout.width - SPACE], [top + SPACE] * 2, color="0.75", linewidth=0.5)
                 top += 2 * SPACE
             top = self.row(row, top)
@@ -131,13 +134,14 @@ class Drawing:
 
     @property
     def one_line(self) -> bool:
+        """Whether a row fits in a line, so that headings are drawn once."""
         return self.layout.across == len(self.grid.columns)
 
     def headings(self, top: float, columns: Sequence[tuple[str, str]]) -> float:
-        """Names above the columns. Returns where the row may begin."""
+        """Draw names above the columns. Returns the top of what follows."""
         bottoms = [top]
-        for place, (name, small) in enumerate(columns):
-            left, width = self.layout.text + place * self.layout.side, self.layout.side - SPACE
+        for column, (name, small) in enumerate(columns):
+            left, width = self.layout.text + column * self.layout.size, self.layout.size - SPACE
             below = self.text(left + SPACE / 2, top, name, width, "head", centre=True) if name else top
             if small:
                 below = self.text(left + SPACE / 2, below, small, width, "small", centre=True, color=GREY)
@@ -145,54 +149,49 @@ class Drawing:
         return max(bottoms) + (SPACE / 2 if max(bottoms) > top else 0)
 
     def row(self, row: Row, top: float) -> float:
-        """A caption and its pictures. Returns where the next row may begin."""
+        """Draw a caption and its pictures. Returns the top of the next row."""
         layout, start = self.layout, top
-        width = (layout.text if layout.beside else layout.width) - 2 * SPACE
-        told = self.text(SPACE, top + SPACE / 2, row.text, width, "text")
+        width = (layout.text if layout.captions_left else layout.width) - 2 * SPACE
+        caption_end = self.text(SPACE, top + SPACE / 2, row.text, width, "text")
         for line in row.small:
-            told = self.text(SPACE, told, line, width, "small", color=GREY)
-        top = start if layout.beside else told + SPACE / 2
+            caption_end = self.text(SPACE, caption_end, line, width, "small", color=GREY)
+        top = start if layout.captions_left else caption_end + SPACE / 2
         for first in range(0, len(row.pictures), layout.across):
             chunk = slice(first, first + layout.across)
             if not self.one_line:
                 top = self.headings(top, self.grid.columns[chunk])
-            below = top + layout.side
-            for place, picture in enumerate(row.pictures[chunk]):
-                left = layout.text + place * layout.side + SPACE / 2
-                self.picture(picture, left, top + SPACE / 2)
-                if picture.under:
-                    below = max(
-                        below,
-                        self.text(
-                            left,
-                            top + layout.side - SPACE / 2,
-                            picture.under,
-                            layout.side,
-                            "small",
-                            centre=True,
-                            color=GREY,
-                        ),
-                    )
-            top = below
-        return max(top, told + SPACE / 2) if layout.beside else top + SPACE
+            top = self.line(row.pictures[chunk], top)
+        return max(top, caption_end + SPACE / 2) if layout.captions_left else top + SPACE
+
+    def line(self, pictures: Sequence[Picture], top: float) -> float:
+        """Draw pictures next to each other, with the characters below them. Returns the top of what follows."""
+        size = self.layout.size
+        below = top + size
+        for column, picture in enumerate(pictures):
+            left = self.layout.text + column * size + SPACE / 2
+            self.picture(picture, left, top + SPACE / 2)
+            if picture.under:
+                under = self.text(left, top + size - SPACE / 2, picture.under, size, "small", centre=True, color=GREY)
+                below = max(below, under)
+        return below
 
     def picture(self, picture: Picture, left: float, top: float) -> None:
-        side = self.layout.side - SPACE
-        look = {} if picture.pixels.ndim == 3 else stretch(picture.pixels)
-        extent = (left, left + side, top + side, top)
-        self.axes.imshow(picture.pixels, interpolation="nearest", extent=extent, aspect="auto", **look)
+        size = self.layout.size - SPACE
+        grey_scale = {} if picture.pixels.ndim == 3 else stretch(picture.pixels)
+        extent = (left, left + size, top + size, top)
+        self.axes.imshow(picture.pixels, interpolation="nearest", extent=extent, aspect="auto", **grey_scale)
 
     def text(
         self, left: float, top: float, text: str, width: float, size: str, *, centre: bool = False, color: str = "black"
     ) -> float:
-        """Text in lines no longer than ``width``. Returns where the next may begin."""
+        """Draw text in lines no longer than ``width``. Returns the top of what follows."""
         points = SIZES[size]
         step = points / 72 * 1.25
         lines = wrap(text, width * 72 / points)
-        for number, line in enumerate(lines):
+        for index, line in enumerate(lines):
             self.axes.text(
                 left + width / 2 if centre else left,
-                top + (number + 0.5) * step,
+                top + (index + 0.5) * step,
                 line,
                 ha="center" if centre else "left",
                 va="center",
@@ -205,12 +204,12 @@ class Drawing:
 
 @cache
 def font() -> ImageFont.FreeTypeFont:
-    """The face of all text, to measure it."""
+    """The font of all text, to measure lengths."""
     return ImageFont.truetype(findfont(FontProperties(family=FACE)), 100)
 
 
 def wrap(text: str, width: float) -> list[str]:
-    """Lines no wider than ``width`` ems, broken between words, within one only where it is wider than a line."""
+    """Break text into lines no wider than ``width`` ems, within a word only if it is wider than a line."""
     lines: list[str] = []
     for word in text.split():
         while len(word) > 1 and length(word) > width:
@@ -225,18 +224,18 @@ def wrap(text: str, width: float) -> list[str]:
 
 
 def length(text: str) -> float:
-    """Width of a line in ems, with a little to spare: small letters are set on whole pixels."""
+    """Width of a line in ems, plus 4% because small letters are set on whole pixels."""
     return 1.04 * font().getlength(text) / 100
 
 
 def stretch(mask: npt.NDArray[Any]) -> dict[str, Any]:
-    """Grey scale over the mask's own range; a constant mask is plain grey."""
+    """Arguments of imshow for a grey scale over the mask's own range; a constant mask is plain grey."""
     low, high = float(mask.min()), float(mask.max())
     if high - low < 1e-6:
         low, high = low - 0.5, high + 0.5
     return {"cmap": "gray", "vmin": low, "vmax": high}
 
 
-def extremes(mask: npt.NDArray[np.floating[Any]]) -> str:
-    """What stands beneath a mask."""
+def mask_range(mask: npt.NDArray[np.floating[Any]]) -> str:
+    """The text below a mask: `0.12 to 0.98`."""
     return f"{mask.min():.2f} to {mask.max():.2f}"

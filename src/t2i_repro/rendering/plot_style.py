@@ -1,5 +1,5 @@
-"""How every plot looks, and its files: the same bytes for the same numbers, text that can be searched, and marks that
-differ in shape as well as in colour."""
+"""Style and files of every plot: the same bytes for the same numbers, text that can be searched, marks that differ in
+shape as well as in colour."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from t2i_repro.core.record import atomic_write
 from t2i_repro.core.text import csv_text
 from t2i_repro.rendering.pictures import wrap
 
-# Okabe and Ito's blue, vermilion, green, nearly black and sky blue: those that dichromats tell apart best.
+# Okabe and Ito's blue, vermilion, green, nearly black and sky blue, which dichromats tell apart best.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#222222", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (2.5, 1)))
@@ -50,52 +50,55 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4.6,
 }
-# Formats and what matplotlib would write into them of the day and of itself.
-DATES: dict[str, dict[str, None]] = {
+# Metadata that matplotlib would write: dates and its own version change the bytes.
+METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
 }
 
 
-def mark(number: int) -> dict[str, Any]:
-    """Colour and shape of the thing of a plot with this number."""
-    look = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
-    return {**look, "markeredgecolor": "white", "markeredgewidth": 0.4}  # marks that overlap stay apart
+def mark(index: int) -> dict[str, Any]:
+    """Colour and shape of series number `index` of a plot."""
+    style = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+    return {**style, "markeredgecolor": "white", "markeredgewidth": 0.4}  # marks that overlap stay apart
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """The style, while a figure is made and saved."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font it leaves out
+def plot_style() -> Iterator[None]:
+    """The style, to be active while a figure is made and saved."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every table of a font that it leaves out
     with rc_context(STYLE):
         yield
 
 
-def sheet(
+def figure_with_notes(
     width: float, plot: float, labels: float, notes: Sequence[str], above: float = 0.2
 ) -> tuple[Figure, float, float]:
-    """A figure with its notes below. Returns it, and where the axes of height ``plot`` may end and begin, as parts of
-    its height. ``labels``: inches between axes and notes; ``above``: over the axes."""
+    """A figure with notes at its foot.
+
+    Lengths are in inches. ``plot``: height of the axes; ``labels``: between axes and notes; ``above``: over the axes.
+    Returns the figure, and the positions above and below the axes as fractions of its height.
+    """
     lines = [line for note in notes for line in wrap(note, (width - 0.2) * 72 / SMALL)]
     below = labels + LINE * len(lines) + 0.05
     height = below + plot + above
     figure = Figure(figsize=(width, height), facecolor="white")
-    for number, line in enumerate(lines):
-        bottom = (0.05 + LINE * (len(lines) - number - 1)) / height
+    for index, line in enumerate(lines):
+        bottom = (0.05 + LINE * (len(lines) - index - 1)) / height
         figure.text(0.05 / width, bottom, line, fontsize=SMALL, color=GREY, parse_math=False)
     return figure, (below + plot + 0.03) / height, below / height
 
 
 def save(figure: Figure, path: Path, *suffixes: str) -> None:
-    """Write the figure as `path` with each of the suffixes (svg, pdf, png)."""
+    """Write a figure to `path` with each of the suffixes (svg, pdf, png)."""
     for suffix in suffixes:
         with atomic_write(path.with_name(f"{path.name}.{suffix}")) as file:
-            figure.savefig(file, format=suffix, dpi=DPI, metadata=DATES[suffix])
+            figure.savefig(file, format=suffix, dpi=DPI, metadata=METADATA[suffix])
 
 
 def write_numbers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """The plotted numbers as CSV, in full; empty where there is none."""
+    """Write the plotted numbers as CSV, with all their digits; a missing one is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(csv_text, rows[0]))

@@ -1,7 +1,6 @@
-"""A run as the report shows it: configuration, losses, samples, scores, provenance."""
+"""Runs as the site shows them (configuration, losses, samples, scores), and the records behind everything shown."""
 
 import csv
-import json
 import shutil
 from dataclasses import dataclass
 from itertools import islice
@@ -12,16 +11,71 @@ import numpy as np
 from PIL import Image
 
 from t2i_repro.core.artefact import KINDS
-from t2i_repro.rendering.charts import line_chart, read_curves
-from t2i_repro.rendering.provenance import Artefact, Library, flat
+from t2i_repro.core.record import read_record
+from t2i_repro.errors import ReproError
+from t2i_repro.metrics.score_file import read_metric
+from t2i_repro.rendering.charts import Chart, chart_file, line_chart, read_curves
 
 PICTURES = 12  # samples shown with their captions
-GRIDS = 4  # grids shown of the course of training
+GRIDS = 4  # grids of training shown
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A built artefact: folder and record. ``record`` is None if the folder was removed since."""
+
+    path: Path
+    kind: str
+    digest: str
+    record: dict[str, Any] | None
+
+    @property
+    def key(self) -> str:
+        """Name of its folder, which ends in the digest: unique within a scale."""
+        return self.path.name
+
+    @property
+    def name(self) -> str:
+        return self.record["name"] if self.record else self.key
+
+    @property
+    def inputs(self) -> dict[str, dict[str, str]]:
+        return self.record["inputs"] if self.record else {}
+
+
+class Library:
+    """Artefacts by path; each record is read once."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Artefact] = {}
+
+    def get(self, path: str, kind: str = "", digest: str = "") -> Artefact:
+        """The artefact in a folder. If it was removed since (intermediate files may be), `kind` and `digest` come from
+        the record of the artefact built from it."""
+        if path not in self.known:
+            try:
+                record = read_record(Path(path))
+                found = Artefact(Path(path), record["kind"], record["digest"], record)
+            except ReproError:
+                found = Artefact(Path(path), kind, digest, None)
+            self.known[path] = found
+        return self.known[path]
+
+    def chain(self, path: str) -> list[Artefact]:
+        """An artefact and everything it was built from, nearest first, each once."""
+        found: dict[str, Artefact] = {path: self.get(path)}
+        pending = [path]
+        while pending:
+            for source in self.get(pending.pop(0)).inputs.values():
+                if source["path"] not in found:
+                    found[source["path"]] = self.get(source["path"], source["kind"], source["digest"])
+                    pending.append(source["path"])
+        return list(found.values())
 
 
 @dataclass(frozen=True)
 class RunPage:
-    """Content of one run's page; ``scores`` are the metrics with the folder and digest they come from."""
+    """Content of the page of a run. ``scores``: metrics, each with folder and digest of the score."""
 
     path: str
     file: str
@@ -30,7 +84,7 @@ class RunPage:
     artefact: Artefact
     configuration: list[tuple[str, str]]
     facts: list[tuple[str, str]]
-    charts: list[tuple[str, str]]
+    charts: list[Chart]
     pictures: list[tuple[str, str]]
     picture_size: int
     grids: list[tuple[str, str]]
@@ -38,16 +92,17 @@ class RunPage:
     chain: list[Artefact]
 
 
-def run_page(library: Library, path: str, sample: str | None, scores: list[dict[str, Any]], site: Path) -> RunPage:
-    """Gather a run's page and copy its pictures into the site."""
+def run_page(
+    library: Library, path: str, sample: str | None, scores: list[dict[str, Any]], site: Path, note: str
+) -> RunPage:
+    """Gather the page of a run, and copy its pictures and losses into the site."""
     artefact = library.get(path)
-    assert artefact.record is not None  # the report's inputs were checked
+    assert artefact.record is not None  # `building` checked the inputs of the report
     pictures, size = copy_samples(Path(sample), site) if sample else ([], 0)
-    losses = Path(path) / "losses.csv"
     chain = library.chain(path)
     for start in [sample, *(score["path"] for score in scores)]:
         chain += [item for item in library.chain(start) if item not in chain] if start else []
-    metrics = [{**json.loads((Path(score["path"]) / "metric.json").read_text()), **score} for score in scores]
+    metrics = [{**read_metric(Path(score["path"])), **score} for score in scores]
     return RunPage(
         path=path,
         file=f"run-{artefact.key}.html",
@@ -56,7 +111,7 @@ def run_page(library: Library, path: str, sample: str | None, scores: list[dict[
         artefact=artefact,
         configuration=flat(artefact.record["spec"]),
         facts=flat(artefact.record["facts"]) if artefact.record["facts"] else [],
-        charts=[(curve.name, line_chart(curve)) for curve in read_curves(losses)] if losses.exists() else [],
+        charts=draw_losses(artefact, site, note),
         pictures=pictures,
         picture_size=size,
         grids=copy_grids(Path(path), site),
@@ -65,8 +120,20 @@ def run_page(library: Library, path: str, sample: str | None, scores: list[dict[
     )
 
 
+def draw_losses(run: Artefact, site: Path, note: str) -> list[Chart]:
+    """Draw the losses of a run. Write ``losses-<run>.svg``, with a note, and ``losses-<run>.csv`` to the site."""
+    path = run.path / "losses.csv"
+    charts = [line_chart(curve) for curve in read_curves(path)] if path.exists() else []
+    if charts:
+        files = site / "files"
+        shutil.copyfile(path, files / f"losses-{run.key}.csv")
+        text = chart_file(charts, f"{run.key}; {note}")
+        (files / f"losses-{run.key}.svg").write_text(text, encoding="utf-8")
+    return charts
+
+
 def copy_samples(sample: Path, site: Path) -> tuple[list[tuple[str, str]], int]:
-    """The first samples as (address, caption), and their size in pixels."""
+    """Copy the first samples. Returns their (address, caption), and their size in pixels."""
     target = site / "pictures" / sample.name
     target.mkdir(parents=True)
     images = np.load(sample / "images.npy", mmap_mode="r")
@@ -79,7 +146,7 @@ def copy_samples(sample: Path, site: Path) -> tuple[list[tuple[str, str]], int]:
 
 
 def read_captions(sample: Path) -> list[str]:
-    """Captions of the pictures shown; images of others may come without."""
+    """Captions of the pictures shown; external images may lack them."""
     path = sample / "captions.csv"
     if not path.exists():
         return ["(caption not known)"] * PICTURES
@@ -88,7 +155,7 @@ def read_captions(sample: Path) -> list[str]:
 
 
 def copy_grids(run: Path, site: Path) -> list[tuple[str, str]]:
-    """A few grids of the course of training, evenly spread, the last among them: (address, step)."""
+    """Copy a few grids from training, evenly spaced and including the last. Returns (address, step)."""
     grids = sorted((run / "grids").glob("step-*.png"))
     count = min(len(grids), GRIDS)
     chosen = [grids[round((index + 1) * len(grids) / count) - 1] for index in range(count)]
@@ -100,3 +167,25 @@ def copy_grids(run: Path, site: Path) -> list[tuple[str, str]]:
         step = grid.stem.removeprefix("step-").lstrip("0") or "0"
         shown.append((f"pictures/{run.name}/{grid.name}", step))
     return shown
+
+
+def flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Flatten a nested configuration into (dotted key, text)."""
+    if isinstance(value, dict) and value:
+        return [pair for key, inner in value.items() for pair in flat(inner, f"{prefix}.{key}" if prefix else str(key))]
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    words = {None: "none", True: "yes", False: "no"}
+    return [(prefix, words[value] if value is None or isinstance(value, bool) else str(value))]
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `5 h 12 min`, `2 d 4 h`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    rounded = round(seconds)
+    for size, name, inner, inner_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if rounded >= size:
+            rest = rounded % size // inner
+            return f"{rounded // size} {name}" + (f" {rest} {inner_name}" if rest else "")
+    return f"{rounded} s"

@@ -1,4 +1,4 @@
-// Sorting and searching in tables, pictures enlarged. Without it the pages are plain tables and plain links.
+// Sortable and searchable tables, large pictures. Without this script, tables and links stay plain.
 "use strict";
 
 function element(name, attributes, ...content) {
@@ -8,13 +8,13 @@ function element(name, attributes, ...content) {
   return made;
 }
 
-// A cell's value: `data-value` where the text is not the plain value, as in "4.86 ± 0.04" or "3 min 20 s".
+// Value of a cell: `data-value` if the text is not the plain value, as in "4.86 ± 0.04" or "3 min 20 s".
 function value(row, column) {
   const cell = row.cells[column];
   return cell ? (cell.dataset.value ?? cell.textContent).trim() : "";
 }
 
-// Rows by one column: numbers by value, other text as people would sort it, blanks always last.
+// Sort rows by one column: numbers by value, other text in natural order, blanks always last.
 function sorted(rows, column, direction) {
   const numeric = rows.every((row) => !Number.isNaN(Number(value(row, column))));
   const blank = (row) => value(row, column) === "";
@@ -41,25 +41,25 @@ function makeSortable(table) {
   }
 }
 
-// `data-search`: what the field is called. Items are the rows of a table, else the children of the list.
+// `data-search`: label of the field. Items are the rows of a table, or the children of a list.
 function makeSearchable(list) {
   const items = list.tBodies ? [...list.tBodies[0].rows] : [...list.children];
-  if (items.length < 8) return;  // seen at a glance
+  if (items.length < 8) return;  // short enough to read
   const texts = items.map((item) => item.textContent.toLowerCase().replace(/\s+/g, " "));
   const input = element("input", { type: "search", autocomplete: "off", spellcheck: "false" });
-  const told = element("output", { "aria-live": "polite" });
-  const field = element("p", { class: "find" }, element("label", {}, list.dataset.search + " ", input), " ", told);
+  const count = element("output", { "aria-live": "polite" });
+  const field = element("p", { class: "find" }, element("label", {}, list.dataset.search + " ", input), " ", count);
   (list.closest(".scroll") ?? list).before(field);
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    items.forEach((item, place) => { item.hidden = !words.every((word) => texts[place].includes(word)); });
+    items.forEach((item, index) => { item.hidden = !words.every((word) => texts[index].includes(word)); });
     const shown = items.filter((item) => !item.hidden).length;
-    told.textContent = words.length ? `${shown} of ${items.length}` : "";
+    count.textContent = words.length ? `${shown} of ${items.length}` : "";
     field.classList.toggle("active", words.length > 0);
   });
 }
 
-// Links to pictures (`a.large`) open in a dialog; with a key held down they stay links.
+// Open links to pictures (`a.large`) in a dialog, unless a modifier key is pressed.
 function enlargePictures() {
   const links = [...document.querySelectorAll("a.large")];
   if (!links.length || !window.HTMLDialogElement) return;
@@ -69,30 +69,30 @@ function enlargePictures() {
   full.setAttribute("aria-pressed", "false");
   const dialog = element("dialog", { class: "viewer", "aria-label": "Picture" },
     element("div", { class: "bar" }, before, after, full, file, close), picture, caption);
-  let place = 0;
+  let current = 0;
   const show = (wanted) => {
-    place = (wanted + links.length) % links.length;
-    const link = links[place], small = link.querySelector("img");
+    current = (wanted + links.length) % links.length;
+    const link = links[current], small = link.querySelector("img");
     picture.src = file.href = link.href;
     picture.alt = small.alt;
     picture.className = small.className;
     caption.textContent = link.closest("figure")?.querySelector("figcaption")?.textContent.trim() ?? small.alt;
   };
-  links.forEach((link, number) => link.addEventListener("click", (event) => {
+  links.forEach((link, index) => link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    show(number);
+    show(index);
     document.body.append(dialog);
     dialog.showModal();
   }));
-  before.addEventListener("click", () => show(place - 1));
-  after.addEventListener("click", () => show(place + 1));
+  before.addEventListener("click", () => show(current - 1));
+  after.addEventListener("click", () => show(current + 1));
   full.addEventListener("click", () => full.setAttribute("aria-pressed", dialog.classList.toggle("full")));
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowLeft") show(place - 1);
-    if (event.key === "ArrowRight") show(place + 1);
+    if (event.key === "ArrowLeft") show(current - 1);
+    if (event.key === "ArrowRight") show(current + 1);
   });
   before.hidden = after.hidden = links.length < 2;
 }
