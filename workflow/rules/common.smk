@@ -1,29 +1,33 @@
-# Functions that find a job's artefact in the plan: the digest at the end of {name} is its identity.
-# Every path carries one, so an input's time of change means nothing: all inputs are `ancient`, and a job runs when
-# its output is absent.
+# Functions that find a job's artefact in the plan: {name} ends in the digest that identifies it.
+# Every path has one, so modification times of inputs mean nothing: all inputs are `ancient`, and a job runs when its
+# output is absent.
 
-planned = planner.by_digest
+from t2i_repro.core.digest import DIGEST_LENGTH
+
+
+def planned(wildcards):
+    """The node of a job."""
+    return planner.by_digest[wildcards.name[-DIGEST_LENGTH:]]
 
 
 def inputs(wildcards):
     """Records of the artefacts that this one is built from."""
-    node = planned[wildcards.name[-10:]]
-    return [ancient(f"{given.path}/record.json") for given in node.inputs.values()]
+    return [ancient(f"{given.path}/record.json") for given in planned(wildcards).inputs.values()]
 
 
 def spec(wildcards):
-    """The file that says all of it to the command line."""
-    return planned[wildcards.name[-10:]].spec_file
+    """The spec file of a job, its only argument on the command line."""
+    return planned(wildcards).spec_file
 
 
 def training_threads(wildcards):
-    """On small images a second thread costs more than it brings (HDGAN at 64 px: twice the time)."""
-    return 1 if planned[wildcards.name[-10:]].spec["image_size"] <= 64 else 2
+    """One for small images, where a second thread costs more than it saves (HDGAN at 64 px: twice the time)."""
+    return 1 if planned(wildcards).spec["image_size"] <= 64 else 2
 
 
 def labels(wildcards):
     """What `snakemake --report` calls an artefact."""
-    node = planned[wildcards.name[-10:]]
+    node = planned(wildcards)
     return {"name": node.name, "scale": node.scale, "identity": node.digest}
 
 

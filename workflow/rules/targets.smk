@@ -24,7 +24,7 @@ rule page:
 for paper in config["papers"]:
     shown = [
         node
-        for node in planned.values()
+        for node in planner.nodes.values()
         if node.kind in ("table", "figure") and node.spec["paper"] == paper
     ]
 

@@ -1,4 +1,4 @@
-"""`t2i-repro plan`: what would be built, in the order of the flow, and what is there already."""
+"""`t2i-repro plan`: the artefacts of the plan in the order of the flow, and which of them are built."""
 
 import argparse
 from pathlib import Path
@@ -24,9 +24,9 @@ def main(args: argparse.Namespace) -> None:
 
 
 def filled(planner: Planner) -> tuple[int, int, int]:
-    """How many distinct trainings of GANs the plan's tables rest on, and how many rows and cells those fill.
+    """Count the distinct GAN trainings behind the cells of the plan's tables, and the rows and cells that they fill.
 
-    A training that another one continues, or that figures alone show, fills none and does not count.
+    Trainings that only figures, or only later trainings, use are not counted.
     """
     runs: set[str] = set()
     rows: set[tuple[str, str]] = set()
@@ -43,9 +43,9 @@ def filled(planner: Planner) -> tuple[int, int, int]:
 
 
 def run_behind(planner: Planner, score: Node) -> Node | None:
-    """The training whose samples or weights a score is of; None for a score of real images or of a dataset."""
-    given = planner.inputs_of(score)
+    """The training whose samples or weights are scored; None for a score of real images or of a dataset."""
+    inputs = planner.inputs_of(score)
     for role in ("run", "images", "features"):
-        if role in given:
-            return given[role] if given[role].kind == "train" else run_behind(planner, given[role])
+        if role in inputs:
+            return inputs[role] if inputs[role].kind == "train" else run_behind(planner, inputs[role])
     return None

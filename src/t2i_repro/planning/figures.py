@@ -1,4 +1,4 @@
-"""The part of the plan that draws: what each kind of figure is drawn from. Functions on a `Graph`."""
+"""Plans figures: the inputs of each kind. Functions on a `Graph`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from t2i_repro.training.schedules import snapshot_epochs
 
 
 def figure(graph: Graph, paper: str, figure_id: str) -> Node:
-    """A figure of the registry. Raises ReproError where this scale cannot draw it."""
+    """A figure of the registry. Raises ReproError if this scale cannot draw it."""
     entry = graph.registry[paper]["figures"][figure_id]
     reason = missing(graph, entry, f"papers/{paper}.yaml: figures.{figure_id}")
     if reason is not None:
@@ -23,7 +23,7 @@ def figure(graph: Graph, paper: str, figure_id: str) -> Node:
 
 
 def missing(graph: Graph, entry: dict[str, Any], place: str) -> str | None:
-    """Why a figure cannot be drawn at this scale; None where it can be."""
+    """Why a figure cannot be drawn at this scale; None if it can."""
     dataset = entry["dataset"]
     if dataset not in graph.params["datasets"]:
         allowed = ", ".join(graph.params["datasets"])
@@ -34,51 +34,51 @@ def missing(graph: Graph, entry: dict[str, Any], place: str) -> str | None:
         if name not in graph.params["protocols"]:
             return f"not built: params.yaml has no protocol {name}"
         for system in systems_of(entry):
-            given = external.entry_of(graph, dataset, system)
-            reason = given and external.obstacle(given, graph.params["protocols"][name])
+            outside = external.entry_of(graph, dataset, system)
+            reason = outside and external.obstacle(outside, graph.params["protocols"][name])
             if reason:
                 return f"{reason} ({system})"
-    if INPUTS[entry["kind"]] is runs and not painting(graph, entry):
+    if INPUTS[entry["kind"]] is runs and not generating(graph, entry):
         return f"not built: outside samples bring no network ({', '.join(systems_of(entry))})"
     return None
 
 
 def systems_of(entry: dict[str, Any]) -> list[str]:
-    """The systems of a figure that we have, in its order."""
+    """The systems of a figure that are defined here, in its order."""
     if "system" in entry:
         return [entry["system"]]
     return [column["system"] for column in entry["systems"] if "system" in column]
 
 
-def painting(graph: Graph, entry: dict[str, Any]) -> list[str]:
-    """The systems of a figure that can paint: not those of which there are only images (`outside`)."""
-    given = {system: external.entry_of(graph, entry["dataset"], system) for system in systems_of(entry)}
-    return [system for system, known in given.items() if known is None or known["source"] != "samples"]
+def generating(graph: Graph, entry: dict[str, Any]) -> list[str]:
+    """The systems of a figure that can generate images: those with a network, not only outside samples."""
+    entries = {system: external.entry_of(graph, entry["dataset"], system) for system in systems_of(entry)}
+    return [system for system, outside in entries.items() if outside is None or outside["source"] != "samples"]
 
 
 def runs(graph: Graph, entry: dict[str, Any]) -> dict[str, Node]:
-    """`run/<system>`, `data/<system>` and `text/<system>` of every system that can paint."""
+    """`run/<system>`, `data/<system>` and `text/<system>` of every system that can generate images."""
     inputs: dict[str, Node] = {}
-    for system in painting(graph, entry):
-        run = judged(graph, system, entry["dataset"])
-        given = graph.inputs_of(run)
-        inputs |= {f"run/{system}": run, f"data/{system}": given["data"], f"text/{system}": given["text"]}
+    for system in generating(graph, entry):
+        run = evaluated_run(graph, system, entry["dataset"])
+        of_run = graph.inputs_of(run)
+        inputs |= {f"run/{system}": run, f"data/{system}": of_run["data"], f"text/{system}": of_run["text"]}
     return inputs
 
 
-def judged(graph: Graph, system: str, dataset: str) -> Node:
-    """What a system's numbers are of: its run with the first seed, or what stands in its place (`outside`)."""
+def evaluated_run(graph: Graph, system: str, dataset: str) -> Node:
+    """The run a system is evaluated on: that of the first seed, or its external replacement (`outside`)."""
     if external.entry_of(graph, dataset, system) is not None:
         return external.outside(graph, dataset, system)
     return graph.train(system, dataset, graph.params["seeds"][0])
 
 
 def curve(graph: Graph, entry: dict[str, Any]) -> dict[str, Node]:
-    """`<system>/<side in pixels>/<epoch>`: scores by each of the protocols, at each moment that a run keeps weights of.
-    What was trained elsewhere has one moment, `end`."""
+    """`<system>/<size in pixels>/<epoch>`: scores by each protocol at each snapshot of a run, the last one its end. A
+    run that was trained elsewhere has no epochs: `<system>/<size in pixels>/end`."""
     inputs: dict[str, Node] = {}
     for system in systems_of(entry):
-        run = judged(graph, system, entry["dataset"])
+        run = evaluated_run(graph, system, entry["dataset"])
         epochs = snapshot_epochs(run.spec) if run.kind == "train" else []
         for name in entry["protocols"]:
             last = evaluation.score(graph, run, name, entry["dataset"])
@@ -94,12 +94,12 @@ def scatter(graph: Graph, entry: dict[str, Any]) -> dict[str, Node]:
     """`<system>`: the class-wise score of each system."""
     dataset, protocol = entry["dataset"], entry["protocol"]
     return {
-        system: evaluation.score(graph, judged(graph, system, dataset), protocol, dataset)
+        system: evaluation.score(graph, evaluated_run(graph, system, dataset), protocol, dataset)
         for system in systems_of(entry)
     }
 
 
-# By the kind of the figure: what it is drawn from, by role.
+# Functions that plan the inputs of a figure, by its kind.
 INPUTS: dict[str, Callable[[Graph, dict[str, Any]], dict[str, Node]]] = {
     "samples": runs,
     "stages": runs,

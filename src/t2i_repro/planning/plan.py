@@ -12,7 +12,7 @@ from t2i_repro.planning.graph import Graph
 
 
 class Planner(Graph):
-    """Plans everything for one scale. ``targets`` holds what a user may ask for by name."""
+    """The full plan of one scale. ``targets``: what a user can ask for by name."""
 
     def __init__(self, project: Path, overrides: dict[str, Any] | None = None):
         super().__init__(project, overrides)
@@ -24,7 +24,7 @@ class Planner(Graph):
         self.targets = self.plan_targets()
 
     def table(self, paper: str, table_id: str) -> Node:
-        """A printed table beside its rebuilt cells. A cell without a run says why."""
+        """A table with the scores of its cells as inputs; ``missing`` has the reason for each cell without any."""
         table = self.registry[paper]["tables"][table_id]
         inputs: dict[str, Node] = {}
         missing: dict[str, str] = {}
@@ -38,28 +38,27 @@ class Planner(Graph):
         return self.add("table", f"{paper}-{table_id}", spec, inputs)
 
     def figure(self, paper: str, figure_id: str) -> Node:
-        """A figure and what it is drawn from. Raises ReproError where this scale cannot draw it."""
+        """A figure with what it is drawn from as inputs. Raises ReproError if this scale cannot draw it."""
         return figures.figure(self, paper, figure_id)
 
     def report(self) -> Node:
-        """The page: every table and figure of the chosen papers, the samples and the runs behind them, and the audit of
-        all papers."""
-        shown: dict[str, Node] = {}
+        """The page: tables and figures of the chosen papers, their runs and samples, and the audit of all papers."""
+        inputs: dict[str, Node] = {}
         not_built: dict[str, dict[str, str]] = {}
         for paper in self.params["papers"]:
             for table_id in self.registry[paper]["tables"]:
-                shown[f"{paper}/{table_id}"] = self.table(paper, table_id)
+                inputs[f"{paper}/{table_id}"] = self.table(paper, table_id)
             for figure_id, figure in self.registry[paper]["figures"].items():
                 reason = figures.missing(self, figure, f"papers/{paper}.yaml: figures.{figure_id}")
                 if reason is None:
-                    shown[f"{paper}/{figure_id}"] = self.figure(paper, figure_id)
-                else:  # no node: the page says why
-                    told = {key: figure[key] for key in ("label", "where", "caption") if key in figure}
-                    not_built[f"{paper}/{figure_id}"] = {**told, "reason": reason}
+                    inputs[f"{paper}/{figure_id}"] = self.figure(paper, figure_id)
+                else:  # the page gives the reason instead
+                    about = {key: figure[key] for key in ("label", "where", "caption") if key in figure}
+                    not_built[f"{paper}/{figure_id}"] = {**about, "reason": reason}
         kinds = ("train", "sample", "import-run", "import-samples")
-        # Runs are shown as they ended.
+        # Samples of snapshots have no page of their own.
         behind = [node for node in self.nodes.values() if node.kind in kinds and "snapshot" not in node.spec]
-        shown |= {f"{node.kind}/{node.name}": node for node in behind}
+        inputs |= {f"{node.kind}/{node.name}": node for node in behind}
         papers = {
             paper: {key: self.registry[paper][key] for key in ("title", "authors", "source")}
             for paper in self.params["papers"]
@@ -75,17 +74,17 @@ class Planner(Graph):
             "not_built": not_built,
             **self.labels(),
         }
-        divergences = self.project / "docs/divergences.md"  # part of the page, so of what determines it
+        divergences = self.project / "docs/divergences.md"  # shown on the page, so part of its digest
         spec["divergences"] = divergences.read_text(encoding="utf-8") if divergences.is_file() else ""
-        return self.add("report", "report", spec, shown)
+        return self.add("report", "report", spec, inputs)
 
     def store(self, name: str, kinds: tuple[str, ...]) -> Node:
-        """Leaves for DVC: copies of what is worth versioning, at paths that do not change."""
+        """Copies of artefacts of these kinds at a path that does not change, for DVC to version."""
         leaves = {f"{node.kind}-{node.name}": node for node in self.nodes.values() if node.kind in kinds}
         return self.add("store", name, {}, leaves)
 
     def plan_targets(self) -> dict[str, Node]:
-        """What a user may ask for by name: the report and the stores. Everything else follows from them."""
+        """Plan the report and the stores, and with them everything that they need."""
         return {
             "report": self.report(),
             "data": self.store("data", ("prepare",)),
@@ -95,7 +94,7 @@ class Planner(Graph):
 
 
 def write_specs(planner: Planner) -> None:
-    """Write the spec files that are not there, or whose `where` or `how`, which no digest tells of, has changed."""
+    """Write each spec file that is missing, or whose locations or runtime, which are not in the digest, changed."""
     for node in planner.nodes.values():
         path = planner.project / node.spec_file
         content = node.to_json()

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from t2i_repro.core.config import add_settings, parse_settings
 from t2i_repro.core.text import visible
+from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.registry import metrics
 from t2i_repro.models.text_encoder import TextEncoder, text_encoders
@@ -169,8 +170,6 @@ def training_images(graph: Graph, dataset: str, image_size: int) -> tuple[int | 
         if any(graph.project.glob(folders)):  # else planning would read all raw files to identify them
             prepared = graph.project / graph.prepare(dataset, size).folder
             if (prepared / "record.json").exists():
-                from t2i_repro.data.prepared import Prepared  # reads arrays with NumPy, which `show` seldom needs
-
                 return len(Prepared(prepared).splits["train"]), f"prepared data: {prepared.name}"
     count = OFFICIAL.get((entry["layout"], entry.get("year")))
     known = "official split; the data are not prepared here"
