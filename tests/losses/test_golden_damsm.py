@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from t2i_repro.losses.matching import damsm_loss
-from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.damsm import DamsmTextEncoder
 
 
 def arrays(path: Path) -> dict[str, Tensor]:
@@ -46,7 +46,7 @@ def test_text_encoder(shared: Path) -> None:
     folder = shared / "golden"
     inputs, outputs = arrays(folder / "attngan_mini_inputs.npz"), arrays(folder / "attngan_mini_outputs.npz")
     official = torch.load(folder / "attngan_mini_weights.pt", weights_only=True)["text_encoder"]
-    encoder = TextEncoder(vocabulary=50, embedding=300, hidden=8).eval()
+    encoder = DamsmTextEncoder(vocabulary=50, embedding=300, hidden=8).eval()
     names = {"encoder.": "embedding.", "rnn.": "lstm."}
     encoder.load_state_dict(
         {names[name.split(".")[0] + "."] + name.split(".", 1)[1]: value for name, value in official.items()}

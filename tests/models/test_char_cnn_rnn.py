@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from t2i_repro.data.char_embeddings import choose, read_char_embeddings, read_numbers
 from t2i_repro.errors import ReproError
+from t2i_repro.losses.matching import joint_embedding_loss
 from t2i_repro.models.build import count_parameters
 from t2i_repro.models.encoders.char_cnn_rnn import (
     ALPHABET,
     CharCnnRnn,
     GatedRecurrence,
     characters,
-    joint_embedding_loss,
     one_hot,
 )
 

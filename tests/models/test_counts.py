@@ -7,9 +7,8 @@ import torch
 
 from t2i_repro.errors import ReproError
 from t2i_repro.models.build import build_discriminator, build_generator, count_parameters
-from t2i_repro.models.encoders.backbone import build_trunk
-from t2i_repro.models.encoders.damsm_image import ImageEncoder
-from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.backbone import build_backbone
+from t2i_repro.models.encoders.damsm import DamsmImageEncoder, DamsmTextEncoder
 from t2i_repro.models.one_stage import OneWayDiscriminator
 
 SSA = {"kind": "one-stage", "block": "semantic-spatial", "width": 64, "masks": 7}
@@ -49,12 +48,12 @@ def test_the_released_discriminator_owns_dead_shortcuts(width: int, dead: int) -
 @pytest.mark.parametrize(("vocabulary", "count"), [(5_450, 2_075_320), (27_297, 8_629_420)])
 def test_text_encoder(vocabulary: int, count: int) -> None:
     with torch.device("meta"):
-        assert count_parameters(TextEncoder(vocabulary)) == count
+        assert count_parameters(DamsmTextEncoder(vocabulary)) == count
 
 
 def test_image_encoder() -> None:
     with torch.device("meta"):
-        encoder = ImageEncoder(build_trunk("inception"), 256)
+        encoder = DamsmImageEncoder(build_backbone("inception"), 256)
     assert count_parameters(encoder) == 22_506_720
     assert count_parameters(encoder, trainable=True) == 721_152
 

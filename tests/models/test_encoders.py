@@ -8,19 +8,18 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from t2i_repro.errors import ReproError
-from t2i_repro.models.encoders.backbone import StandinTrunk, build_trunk, resize
+from t2i_repro.models.encoders.backbone import StandinBackbone, build_backbone, resize
 from t2i_repro.models.encoders.classifier import Classifier
-from t2i_repro.models.encoders.damsm_image import ImageEncoder
-from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.damsm import DamsmImageEncoder, DamsmTextEncoder
 
 
 @pytest.fixture
-def text_encoder() -> TextEncoder:
+def text_encoder() -> DamsmTextEncoder:
     torch.manual_seed(0)
-    return TextEncoder(vocabulary=20, embedding=7, hidden=3, dropout=0.5)
+    return DamsmTextEncoder(vocabulary=20, embedding=7, hidden=3, dropout=0.5)
 
 
-def test_padding_and_company_do_not_change_a_caption(text_encoder: TextEncoder) -> None:
+def test_padding_and_company_do_not_change_a_caption(text_encoder: DamsmTextEncoder) -> None:
     encoder = text_encoder.eval()
     tokens = torch.tensor([[4, 9, 0, 0, 0], [1, 2, 3, 4, 5], [6, 6, 7, 0, 0]])
     lengths = torch.tensor([2, 5, 3])
@@ -38,7 +37,7 @@ def test_padding_and_company_do_not_change_a_caption(text_encoder: TextEncoder) 
     assert torch.equal(sentence[1], torch.cat([words[1, :3, 4], words[1, 3:, 0]]))
 
 
-def test_dropout_acts_on_the_embeddings_in_training_only(text_encoder: TextEncoder) -> None:
+def test_dropout_acts_on_the_embeddings_in_training_only(text_encoder: DamsmTextEncoder) -> None:
     seen: list[torch.Tensor] = []
     text_encoder.dropout.register_forward_hook(lambda _m, _i, out: seen.append(out))
     tokens, lengths = torch.arange(1, 20).view(1, -1), torch.tensor([19])
@@ -49,13 +48,13 @@ def test_dropout_acts_on_the_embeddings_in_training_only(text_encoder: TextEncod
 
 
 def test_embeddings_start_small() -> None:
-    weight = TextEncoder(vocabulary=400).embedding.weight
+    weight = DamsmTextEncoder(vocabulary=400).embedding.weight
     assert 0.099 < weight.abs().max() <= 0.1
     assert abs(weight.mean()) < 1e-3
 
 
 def test_the_standin_trunk_is_cheap() -> None:
-    trunk = build_trunk("standin", width=16).eval()
+    trunk = build_backbone("standin", width=16).eval()
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         regions, pooled = trunk(torch.randn(1, 3, 64, 64))
@@ -65,7 +64,7 @@ def test_the_standin_trunk_is_cheap() -> None:
 
 
 def test_inception_shapes() -> None:
-    trunk = build_trunk("inception").eval()
+    trunk = build_backbone("inception").eval()
     seen: list[torch.Size] = []
     trunk.local.Conv2d_1a_3x3.register_forward_pre_hook(lambda _m, given: seen.append(given[0].shape))  # type: ignore[union-attr]
     with torch.no_grad():
@@ -81,7 +80,7 @@ def test_inception_weights_from_torchvision(tmp_path: Path) -> None:
     torch.manual_seed(1)
     official = inception_v3(weights=None, init_weights=False).eval()
     torch.save(official.state_dict(), tmp_path / "inception.pth")
-    trunk = build_trunk("inception", weights=tmp_path / "inception.pth").eval()
+    trunk = build_backbone("inception", weights=tmp_path / "inception.pth").eval()
     seen: list[torch.Tensor] = []
     official.Mixed_6e.register_forward_hook(lambda _m, _i, out: seen.append(out))
     official.avgpool.register_forward_hook(lambda _m, _i, out: seen.append(out.flatten(1)))
@@ -94,18 +93,18 @@ def test_inception_weights_from_torchvision(tmp_path: Path) -> None:
 
 
 def test_trunk_weights_from_a_classifier(tmp_path: Path) -> None:
-    classifier = Classifier(build_trunk("standin", width=2), classes=3)
+    classifier = Classifier(build_backbone("standin", width=2), classes=3)
     torch.save(classifier.state_dict(), tmp_path / "classifier.pt")
-    trunk = build_trunk("standin", width=2, weights=tmp_path / "classifier.pt")
+    trunk = build_backbone("standin", width=2, weights=tmp_path / "classifier.pt")
     for name, value in trunk.state_dict().items():
         assert torch.equal(value, classifier.trunk.state_dict()[name])
-    with pytest.raises(ReproError, match=r"classifier\.pt: not the weights of this StandinTrunk .*16 region"):
-        build_trunk("standin", width=4, weights=tmp_path / "classifier.pt")
+    with pytest.raises(ReproError, match=r"classifier\.pt: not the weights of this StandinBackbone .*16 region"):
+        build_backbone("standin", width=4, weights=tmp_path / "classifier.pt")
     (tmp_path / "broken.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(ReproError, match=r"broken\.pt: cannot be read"):
-        build_trunk("standin", width=2, weights=tmp_path / "broken.pt")
+        build_backbone("standin", width=2, weights=tmp_path / "broken.pt")
     with pytest.raises(ReproError, match="trunk: found 'resnet', expected one of 'inception', 'standin'"):
-        build_trunk("resnet")  # type: ignore[arg-type]
+        build_backbone("resnet")  # type: ignore[arg-type]
 
 
 def test_resizing_corners() -> None:
@@ -115,9 +114,9 @@ def test_resizing_corners() -> None:
     assert resize(ramp, 8, False)[0, 0, 0, 1].item() == pytest.approx(0.25)
 
 
-def image_encoder(batch_norm: str = "frozen") -> ImageEncoder:
+def image_encoder(batch_norm: str = "frozen") -> DamsmImageEncoder:
     torch.manual_seed(0)
-    return ImageEncoder(StandinTrunk(2), dim=5, batch_norm=batch_norm)  # type: ignore[arg-type]
+    return DamsmImageEncoder(StandinBackbone(2), dim=5, batch_norm=batch_norm)  # type: ignore[arg-type]
 
 
 def test_the_trunk_is_frozen_but_transparent() -> None:
@@ -157,7 +156,7 @@ def test_heads_start_small_and_unbiased_regions() -> None:
 
 def test_classifier_trains_everything() -> None:
     torch.manual_seed(0)
-    classifier = Classifier(StandinTrunk(2), classes=4)
+    classifier = Classifier(StandinBackbone(2), classes=4)
     images = torch.randn(6, 3, 40, 40)
     pooled, logits = classifier.features(images)
     assert pooled.shape == (6, 16)

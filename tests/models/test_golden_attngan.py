@@ -9,7 +9,7 @@ from golden_attngan import SIZES, Golden, discriminator_name, generator_name, lo
 from torch import Tensor, nn
 
 from t2i_repro.models.multi_stage import MultiStageGenerator, MultiStageOutput
-from t2i_repro.training.multi_stage_step import Recipe, generator_step, multi_stage_step, stage_discriminator_step
+from t2i_repro.training.multi_stage import LossConfig, generator_step, multi_stage_step, stage_discriminator_step
 from t2i_repro.training.trainable import Average
 
 
@@ -105,7 +105,7 @@ def test_one_step(golden: Golden) -> None:
     step = golden.step
     generator, discriminators = golden.generator("released").train(), golden.discriminators()
     average = Average(generator, 0.999)
-    recipe = Recipe(matching=((0.0, 0.0),) * 3)
+    config = LossConfig(matching=((0.0, 0.0),) * 3)
     text = golden.text
     painted = generator.stages(golden.noise, text.sentence, text.words, text.padding)
     for stage, (network, size) in enumerate(zip(discriminators, SIZES, strict=True)):
@@ -116,7 +116,7 @@ def test_one_step(golden: Golden) -> None:
             painted.images[stage],
             text,
             painted.condition.mu,
-            recipe,
+            config,
         )
         np.testing.assert_allclose(loss, step[f"errD{stage}"], rtol=1e-5)
         names = [discriminator_name(str(name), size) for name in step[f"D{stage}_param_names"]]
@@ -124,7 +124,7 @@ def test_one_step(golden: Golden) -> None:
         np.testing.assert_allclose(gradients(network, names), step[f"gradnorm.D{stage}"], rtol=1e-4, atol=1e-6)
         after = dict(network.named_parameters())
         np.testing.assert_allclose(sums(after, names), step[f"paramsum_after.D{stage}"], rtol=0, atol=2e-3)
-    losses = generator_step(discriminators, adam(generator), painted, text, recipe)
+    losses = generator_step(discriminators, adam(generator), painted, text, config)
     for stage in range(3):
         np.testing.assert_allclose(losses[f"g_adversarial_{stage}"], step[f"g_loss{stage}"], rtol=1e-5)
     np.testing.assert_allclose(losses["g_loss"] - losses["g_kl"], step["errG_without_kl"], rtol=1e-5)
@@ -151,7 +151,7 @@ def test_the_step_in_one_call_is_the_same(golden: Golden) -> None:
         golden.real[2],
         golden.noise,
         golden.text,
-        Recipe(matching=((0.0, 0.0),) * 3),
+        LossConfig(matching=((0.0, 0.0),) * 3),
     )
     # The golden 64 and 128 px images are not shrunk copies of the 256 px ones, so only the last stage compares.
     np.testing.assert_allclose(losses["d_loss_2"], golden.step["errD2"], rtol=1e-5)

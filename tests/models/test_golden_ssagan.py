@@ -13,7 +13,7 @@ from t2i_repro.losses.adversarial import (
     hinge_generator,
     matching_aware_gradient_penalty,
 )
-from t2i_repro.training.one_stage_step import Penalty, one_stage_step
+from t2i_repro.training.one_stage import Penalty, one_stage_step
 
 SIZES = (4, 8, 16, 32, 64, 128, 256)
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from t2i_repro.errors import ReproError
 from t2i_repro.models.base import Text
 from t2i_repro.models.build import build_discriminator, build_generator
-from t2i_repro.models.encoders.backbone import build_trunk
-from t2i_repro.models.encoders.damsm_image import ImageEncoder
+from t2i_repro.models.encoders.backbone import build_backbone
+from t2i_repro.models.encoders.damsm import DamsmImageEncoder
 from t2i_repro.models.encoders.itm import ITM, StandinClip
 from t2i_repro.models.multi_stage import MultiStageGenerator, stage_sizes
 from t2i_repro.models.stage_discriminators import StageDiscriminator
-from t2i_repro.training.multi_stage_step import Recipe, generator_step, multi_stage_step
+from t2i_repro.training.multi_stage import LossConfig, generator_step, multi_stage_step
 
 BATCH, WORDS, TEXT = 4, 7, 8
 LENGTHS = torch.tensor([7, 5, 3, 1])
@@ -41,7 +41,7 @@ class Players:
         if system["encoder"] == "itm":
             encoder: nn.Module = ITM(StandinClip(20, width=1, dim=TEXT, context=10))
         else:
-            encoder = ImageEncoder(build_trunk("standin", 1), TEXT)
+            encoder = DamsmImageEncoder(build_backbone("standin", 1), TEXT)
         return cls(system, generator.double(), discriminators, encoder.double())  # type: ignore[arg-type]
 
     def step(self, text: Text, lr: float = 0.1) -> dict[str, Tensor]:
@@ -54,7 +54,7 @@ class Players:
             torch.randn(BATCH, 3, size, size, dtype=torch.float64).tanh(),
             draw(self.generator),
             text,
-            Recipe.of(self.system),
+            LossConfig.of(self.system),
             self.encoder,
             torch.tensor([3, 7, 3, 11]),
         )
@@ -159,7 +159,7 @@ def test_the_generator_step_leaves_the_discriminators_alone() -> None:
         torch.optim.SGD(players.generator.parameters(), 0.1),
         painted,
         text,
-        Recipe.of(players.system),
+        LossConfig.of(players.system),
         players.encoder,
     )
     for network, values in zip(players.discriminators, before, strict=True):

@@ -6,7 +6,7 @@ from multi_stage_systems import systems, text_dim
 
 from t2i_repro.core.config import merged
 from t2i_repro.models.build import build_discriminator, build_generator, count_parameters
-from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.damsm import DamsmTextEncoder
 from t2i_repro.models.encoders.itm import ITM, OpenClip
 from t2i_repro.models.multi_stage import MultiStageGenerator
 
@@ -70,7 +70,7 @@ def test_msmt_gan_is_one_per_cent_short_of_its_print() -> None:
     """Table 2 prints 48.11M and 55.16M with the text encoder. No unambiguous reading gives them (docs/divergences.md);
     what *does* agree is their difference, a residual block of 96 channels in each of two stages and the vocabulary."""
     cub, coco = count_parameters(generator("msmt-gan")), count_parameters(generator("msmt-gan-coco"))
-    texts = [count_parameters(TextEncoder(size)) for size in (5_450, 27_297)]
+    texts = [count_parameters(DamsmTextEncoder(size)) for size in (5_450, 27_297)]
     assert (cub + texts[0], coco + texts[1]) == (47_645_607, 54_698_523)
     assert coco + texts[1] - cub - texts[0] == 7_052_916
     initial = generator("msmt-gan").initial
@@ -82,7 +82,7 @@ def test_msmt_gan_is_one_per_cent_short_of_its_print() -> None:
     ("name", "text", "count"), [("attngan", 5_450, 9_159_912), ("dm-gan-coco", 27_297, 30_964_734)]
 )
 def test_other_rows_of_msmt_gan_table_2(name: str, text: int, count: int) -> None:
-    assert count_parameters(generator(name)) + count_parameters(TextEncoder(text)) == count
+    assert count_parameters(generator(name)) + count_parameters(DamsmTextEncoder(text)) == count
 
 
 def test_printed_gates_have_one_value_per_channel() -> None:

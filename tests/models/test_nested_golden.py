@@ -9,9 +9,9 @@ from golden_hdgan import MAPS, NAMES, SIZES, Golden, load
 from golden_ssagan import check_signature
 from torch import Tensor, nn
 
-from t2i_repro.losses.least_squares import kl_of_log_sigma
+from t2i_repro.losses.regularisers import conditioning_kl_log_sigma
 from t2i_repro.models.build import count_parameters
-from t2i_repro.training.nested_step import (
+from t2i_repro.training.nested import (
     Mismatch,
     NestedObjective,
     discriminator_losses,
@@ -72,7 +72,7 @@ def test_generator(golden: Golden, mode: str) -> None:
     if mode == "train":
         close(outputs.mean, golden.arrays["mean"])
         close(outputs.log_sigma, golden.arrays["logsigma"])
-        close(kl_of_log_sigma(outputs.mean, outputs.log_sigma), golden.numbers["loss"]["KL_mean"])
+        close(conditioning_kl_log_sigma(outputs.mean, outputs.log_sigma), golden.numbers["loss"]["KL_mean"])
         check_buffers(generator, "G", golden.numbers["G_buffers_after_one_train_forward"])
 
 

@@ -11,7 +11,7 @@ from t2i_repro.errors import ReproError
 from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.gan_int_cls import DcganDiscriminator, DcganGenerator
 from t2i_repro.models.stackgan import StackDiscriminator, StageOneGenerator, StageTwoGenerator
-from t2i_repro.training.matching_aware_step import MatchingAwareObjective, matching_aware_step
+from t2i_repro.training.matching_aware import MatchingAwareObjective, matching_aware_step
 
 
 def kinds(layers: nn.Sequential) -> str:

@@ -1,5 +1,6 @@
 """Image-text matching losses: DAMSM, the deep attentional multimodal similarity of AttnGAN, as SSA-GAN's appendix
-writes it (Eq. 8-16), and the ITM of GR-GAN (Eq. 8, 9), which is DAMSM's losses on CLIP's regions and words.
+writes it (Eq. 8-16); the ITM of GR-GAN (Eq. 8, 9), which is DAMSM's losses on CLIP's regions and words; and the joint
+embedding of char-CNN-RNN.
 
 M image-caption pairs; image i and caption i belong together. Every pair of the M x M is scored at once.
 """
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from t2i_repro.core.choices import FORMS, Form, check_choice
+from t2i_repro.errors import ReproError
 
 EPSILON = 1e-8
 
@@ -166,3 +168,25 @@ def itm_words(
     check_choice("switches.itm_gamma", gamma, FORMS)
     w0, w1, _ = damsm_words(regions, words, lengths, class_ids, gamma1, gamma2, gamma3 if gamma == "code" else 1.0)
     return w0, w1
+
+
+def joint_embedding_loss(images: Tensor, captions: Tensor, class_ids: Tensor, form: Form = "code") -> Tensor:
+    """Symmetric structured joint embedding of char-CNN-RNN (Reed et al., CVPR 2016, Sec. 3): an image [B, dim] must
+    score its own caption [B, dim] higher, by a margin of 1, than any of another class, and a caption its image. Score:
+    inner product.
+
+    ``printed``: the worst violation of each row, the surrogate's max over classes. ``code``: the sum over all of
+    them, divided by the number of pairs B * B, as public descriptions of the released training have it (unverified).
+    Rows of one class do not compete (Delta = 0 for them). Both directions are added.
+    """
+    check_choice("form", form, FORMS)
+    if images.shape != captions.shape or images.ndim != 2:
+        raise ReproError(f"joint embedding: {tuple(images.shape)} and {tuple(captions.shape)}; expected [B, dim] twice")
+    scores = images @ captions.T
+    own = scores.diagonal()
+    rival = class_ids[:, None] != class_ids[None, :]
+    by_image = (1 + scores - own[:, None]).clamp(min=0) * rival
+    by_caption = (1 + scores - own[None, :]).clamp(min=0) * rival
+    if form == "printed":
+        return by_image.amax(dim=1).mean() + by_caption.amax(dim=0).mean()
+    return (by_image + by_caption).sum() / scores.numel()

@@ -1,8 +1,8 @@
-"""Convolutional trunks under the image encoders and classifiers: region features and one pooled vector per
-image.
+"""Convolutional backbones of the image encoders and classifiers: region features and one pooled vector per image.
 
-A trunk has ``input_size``, ``region_channels``, ``pooled_channels`` and maps images [B, 3, s, s] in [-1, 1],
-any s, to (regions [B, region_channels, 17, 17], pooled [B, pooled_channels]); it resizes the images itself.
+A backbone has ``input_size``, ``region_channels``, ``pooled_channels`` and maps images [B, 3, s, s] in [-1, 1], of any
+size, to (regions [B, region_channels, 17, 17], pooled [B, pooled_channels]); it resizes the images itself. Specs,
+records and state dicts call it ``trunk``.
 """
 
 from pathlib import Path
@@ -15,20 +15,20 @@ from torch import Tensor, nn
 from t2i_repro.core.choices import check_choice
 from t2i_repro.errors import ReproError
 
-TrunkKind = Literal["inception", "standin"]
-TRUNKS: tuple[TrunkKind, ...] = ("inception", "standin")
+BackboneKind = Literal["inception", "standin"]
+BACKBONES: tuple[BackboneKind, ...] = ("inception", "standin")
 REGIONS = 17
 
 
 def resize(images: Tensor, size: int, align_corners: bool) -> Tensor:
-    """Bilinear to size x size, without the antialiasing that none of the released codes has."""
+    """Resize to size x size: bilinear, without antialiasing, as all the released codes do."""
     if images.shape[-2:] == (size, size):
         return images
     return F.interpolate(images, size=(size, size), mode="bilinear", align_corners=align_corners)
 
 
-class Trunk(nn.Module):
-    """What every trunk shares; subclasses set the three sizes and define ``forward``."""
+class Backbone(nn.Module):
+    """Base class; subclasses set the three sizes and define ``forward``."""
 
     input_size: int
     region_channels: int
@@ -39,11 +39,11 @@ class Trunk(nn.Module):
         self.align_corners = align_corners
 
 
-class InceptionTrunk(Trunk):
+class InceptionBackbone(Backbone):
     """torchvision's Inception-v3 without classifier and auxiliary head: regions after Mixed_6e, pooled after
     Mixed_7c.
 
-    Images go in as they are, in [-1, 1]. ``align_corners``: False as AttnGAN and SSA-GAN run today, True as
+    Images are not normalised further: [-1, 1]. ``align_corners``: False as AttnGAN and SSA-GAN run today, True as
     DM-GAN writes.
     """
 
@@ -79,9 +79,8 @@ def conv_layer(channels_in: int, channels_out: int, stride: int) -> nn.Sequentia
     )
 
 
-class StandinTrunk(Trunk):
-    """A small trunk of the same outline, to be trained in the DAG where no ImageNet weights are at hand
-    (ours, no paper's).
+class StandinBackbone(Backbone):
+    """A small backbone of the same outline, trained in the DAG in place of ImageNet weights (ours, no paper's).
 
     68 px -> 34 -> 17 (regions, 4 * width channels) -> 9 -> pooled (8 * width); 26 MFLOP an image at width 16.
     """
@@ -101,9 +100,9 @@ class StandinTrunk(Trunk):
         return regions, self.final(regions).mean(dim=(2, 3))
 
 
-def _inception_names(state: dict[str, Tensor], trunk: InceptionTrunk) -> dict[str, Tensor]:
+def _inception_names(state: dict[str, Tensor], backbone: InceptionBackbone) -> dict[str, Tensor]:
     """torchvision's names to ours, without its classifier and auxiliary head."""
-    first = {name for name, _ in trunk.local.named_children()}
+    first = {name for name, _ in backbone.local.named_children()}
     renamed = {}
     for name, value in state.items():
         layer = name.split(".", 1)[0]
@@ -112,41 +111,45 @@ def _inception_names(state: dict[str, Tensor], trunk: InceptionTrunk) -> dict[st
     return renamed
 
 
-def load_trunk(trunk: Trunk, path: Path) -> None:
-    """Load a trunk's weights from ``path``.
+def load_backbone(backbone: Backbone, path: Path) -> None:
+    """Load a backbone's weights from ``path``.
 
-    The file holds the state dict of a ``Classifier`` on this trunk, of the trunk itself or, for Inception,
-    torchvision's ``inception_v3``. Raises ReproError where it cannot be read or does not fit.
+    The file holds the state dict of a ``Classifier`` on this backbone, of the backbone itself or, for Inception,
+    torchvision's ``inception_v3``. Raises ReproError if it cannot be read or does not fit.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ReproError(
-            f"{path}: cannot be read as a torch state dict ({error}); expected trunk weights; build it again"
+            f"{path}: cannot be read as a torch state dict ({error}); expected backbone weights; build it again"
         ) from error
     if any(name.startswith("trunk.") for name in state):
         state = {name.removeprefix("trunk."): value for name, value in state.items() if name.startswith("trunk.")}
-    elif isinstance(trunk, InceptionTrunk) and "Conv2d_1a_3x3.conv.weight" in state:
-        state = _inception_names(state, trunk)
+    elif isinstance(backbone, InceptionBackbone) and "Conv2d_1a_3x3.conv.weight" in state:
+        state = _inception_names(state, backbone)
     try:
-        trunk.load_state_dict(state)
+        backbone.load_state_dict(state)
     except RuntimeError as error:
         detail = " ".join(str(error).split())[:300]
         raise ReproError(
-            f"{path}: not the weights of this {type(trunk).__name__} "
-            f"({trunk.region_channels} region and {trunk.pooled_channels} pooled channels): {detail}; "
-            "correct the trunk's kind or width, or build the file again"
+            f"{path}: not the weights of this {type(backbone).__name__} "
+            f"({backbone.region_channels} region and {backbone.pooled_channels} pooled channels): {detail}; "
+            "correct the backbone's kind or width, or build the file again"
         ) from error
 
 
-def build_trunk(kind: TrunkKind, width: int = 16, weights: Path | None = None, *, align_corners: bool = False) -> Trunk:
-    """The trunk ``kind``; ``width`` counts for ``standin`` only.
+def build_backbone(
+    kind: BackboneKind, width: int = 16, weights: Path | None = None, *, align_corners: bool = False
+) -> Backbone:
+    """The backbone ``kind``; ``width`` counts for ``standin`` only.
 
-    ``weights``: a file for ``load_trunk``; None leaves torch's initial weights.
-    Raises ReproError for an unknown kind or an unfit file.
+    ``weights``: a file for ``load_backbone``; None leaves torch's initial weights.
+    Raises ReproError for an unknown kind or a file that does not fit.
     """
-    check_choice("trunk", kind, TRUNKS)
-    trunk: Trunk = InceptionTrunk(align_corners) if kind == "inception" else StandinTrunk(width, align_corners)
+    check_choice("trunk", kind, BACKBONES)
+    backbone: Backbone = (
+        InceptionBackbone(align_corners) if kind == "inception" else StandinBackbone(width, align_corners)
+    )
     if weights is not None:
-        load_trunk(trunk, weights)
-    return trunk
+        load_backbone(backbone, weights)
+    return backbone

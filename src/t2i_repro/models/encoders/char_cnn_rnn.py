@@ -1,5 +1,4 @@
-"""Char-CNN-RNN: the 1024-d sentence embedding of GAN-INT-CLS, StackGAN and HDGAN (Reed et al., CVPR 2016), and the
-joint embedding it is trained by."""
+"""Char-CNN-RNN: the 1024-d sentence embedding of GAN-INT-CLS, StackGAN and HDGAN (Reed et al., CVPR 2016)."""
 
 from collections.abc import Iterable
 
@@ -8,33 +7,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.core.choices import FORMS, Form, check_choice
 from t2i_repro.errors import ReproError
 
-# As released, '-' twice: its later place counts, so one of the 70 columns is never used.
+# As released, '-' twice: its later position counts, so one of the 70 columns is never used.
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+-=<>()[]{} "
 LENGTH = 201
 KERNEL = 4
 POOL = 3
-_PLACES = {symbol: place for place, symbol in enumerate(ALPHABET)}
+_POSITIONS = {symbol: index for index, symbol in enumerate(ALPHABET)}
 
 
 def characters(texts: Iterable[str], length: int = LENGTH) -> Tensor:
-    """Captions as int64 [B, length]: a symbol's place in the alphabet, -1 for any other character and at the end.
+    """Captions as int64 [B, length]: a symbol's index in the alphabet, -1 for any other character and at the end.
 
-    Lower-cased; what lies beyond ``length`` characters is cut off.
+    Lower-cased and cut off at ``length`` characters.
     """
     texts = list(texts)
-    places = np.full((len(texts), length), -1, dtype=np.int64)
+    indices = np.full((len(texts), length), -1, dtype=np.int64)
     for row, text in enumerate(texts):
-        known = [_PLACES.get(symbol, -1) for symbol in text.lower()[:length]]
-        places[row, : len(known)] = known
-    return torch.from_numpy(places)
+        known = [_POSITIONS.get(symbol, -1) for symbol in text.lower()[:length]]
+        indices[row, : len(known)] = known
+    return torch.from_numpy(indices)
 
 
-def one_hot(places: Tensor) -> Tensor:
+def one_hot(indices: Tensor) -> Tensor:
     """[B, length] of ``characters`` to float [B, 70, length]; a column of zeros where there is no symbol."""
-    columns = F.one_hot(places.clamp(min=0), len(ALPHABET)) * (places >= 0).unsqueeze(-1)
+    columns = F.one_hot(indices.clamp(min=0), len(ALPHABET)) * (indices >= 0).unsqueeze(-1)
     return columns.transpose(1, 2).to(torch.get_default_dtype())
 
 
@@ -70,7 +68,7 @@ class CharCnnRnn(nn.Module):
     """Characters to a sentence embedding: 201 symbols, three convolutions and two poolings, 18 recurrent steps, their
     mean, one linear layer.
 
-    ``forward(places int64 [B, length])`` of ``characters`` -> [B, dim]. 4,045,184 parameters at the sizes of the CUB
+    ``forward(indices int64 [B, length])`` of ``characters`` -> [B, dim]. 4,045,184 parameters at the sizes of the CUB
     file (gru18, 1024); widths scale with ``width`` (512).
     """
 
@@ -91,29 +89,8 @@ class CharCnnRnn(nn.Module):
         self.recurrence = GatedRecurrence(width, width)
         self.project = nn.Linear(width, dim)
 
-    def forward(self, places: Tensor) -> Tensor:
-        if places.shape[1] != self.length:
-            raise ReproError(f"captions of {places.shape[1]} characters; this encoder takes {self.length}")
-        steps = self.convolutions(one_hot(places).to(self.project.weight.dtype)).transpose(1, 2)
+    def forward(self, indices: Tensor) -> Tensor:
+        if indices.shape[1] != self.length:
+            raise ReproError(f"captions of {indices.shape[1]} characters; this encoder takes {self.length}")
+        steps = self.convolutions(one_hot(indices).to(self.project.weight.dtype)).transpose(1, 2)
         return self.project(self.recurrence(steps).mean(dim=1))
-
-
-def joint_embedding_loss(images: Tensor, captions: Tensor, class_ids: Tensor, form: Form = "code") -> Tensor:
-    """Symmetric structured joint embedding (Reed et al. 2016, Sec. 3): an image [B, dim] must score its own caption
-    [B, dim] higher, by a margin of 1, than any of another class, and a caption its image. Score: inner product.
-
-    ``printed``: the worst violation of each row, the surrogate's max over classes. ``code``: the sum over all of
-    them, divided by the number of pairs B * B, as public descriptions of the released training have it (unverified).
-    Rows of one class do not compete (Delta = 0 for them). Both directions are added.
-    """
-    check_choice("form", form, FORMS)
-    if images.shape != captions.shape or images.ndim != 2:
-        raise ReproError(f"joint embedding: {tuple(images.shape)} and {tuple(captions.shape)}; expected [B, dim] twice")
-    scores = images @ captions.T
-    own = scores.diagonal()
-    rival = class_ids[:, None] != class_ids[None, :]
-    by_image = (1 + scores - own[:, None]).clamp(min=0) * rival
-    by_caption = (1 + scores - own[None, :]).clamp(min=0) * rival
-    if form == "printed":
-        return by_image.amax(dim=1).mean() + by_caption.amax(dim=0).mean()
-    return (by_image + by_caption).sum() / scores.numel()

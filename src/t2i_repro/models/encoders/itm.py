@@ -7,24 +7,23 @@ Its parameters never train, so a caption's features are computed once and kept (
 """
 
 import logging
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from t2i_repro.core.choices import check_choice
+from t2i_repro.models.base import Text
 from t2i_repro.models.encoders.backbone import resize
 
 LAYER_NORM_EPSILON = 1e-12
 PositionForm = Literal["right", "released"]
 POSITION_FORMS: tuple[PositionForm, ...] = ("right", "released")
-# Mean and deviation of CLIP's training images; the released ITM does not use them.
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 class Clip(nn.Module):
-    """What every CLIP backbone shares."""
+    """Base class of CLIP backbones."""
 
     dim: int
     region_channels: int
@@ -45,32 +44,27 @@ class Clip(nn.Module):
 class OpenClip(Clip):
     """CLIP RN101 through open_clip: regions from layer3 [1024, 14, 14], embeddings of 512; 119,688,033 parameters.
 
-    ``weights``: a name that open_clip knows ("openai", which it downloads) or a file; None leaves random weights.
-    Images are resized to 224 px and fed as they are, in [-1, 1], as released; ``normalise`` applies CLIP's own mean
-    and deviation instead.
+    Weights are random until loaded. Images are resized to 224 px and fed in [-1, 1], as released, without CLIP's own
+    mean and deviation.
     """
 
     dim, region_channels, token_channels, context = 512, 1024, 512, 77
     input_size = 224
 
-    def __init__(self, weights: str | None = None, normalise: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         import open_clip
 
         device = torch.get_default_device()
         level = logging.root.manager.disable
-        logging.disable(logging.WARNING)  # open_clip tells of every network it makes
+        logging.disable(logging.WARNING)  # open_clip warns that the weights are random
         try:
-            self.network: Any = open_clip.create_model("RN101-quickgelu", pretrained=weights, device=device)
+            self.network: Any = open_clip.create_model("RN101-quickgelu", pretrained=None, device=device)
         finally:
             logging.disable(level)
-        self.normalise = normalise
 
     def image(self, images: Tensor) -> tuple[Tensor, Tensor]:
         images = resize(images, self.input_size, align_corners=False)
-        if self.normalise:
-            mean, std = (images.new_tensor(v)[:, None, None] for v in (CLIP_MEAN, CLIP_STD))
-            images = (images / 2 + 0.5 - mean) / std
         visual = self.network.visual
         regions = visual.layer3(visual.layer2(visual.layer1(visual.stem(images))))
         return regions, visual.attnpool(visual.layer4(regions))
@@ -84,11 +78,11 @@ class OpenClip(Clip):
 
 
 class StandinClip(Clip):
-    """A small dual encoder with CLIP's interface, to be trained in the DAG where CLIP's weights are not at hand.
+    """A small dual encoder with CLIP's interface, trained in the DAG in place of CLIP's weights.
 
-    Ours, no paper's; whatever it touches is labelled. Images of 56 px -> regions [4 width, 14, 14] -> embedding; tokens
-    -> bidirectional GRU -> features, whose value at the end-of-text token is projected. ``vocabulary`` counts padding 0
-    and the two marks; the end mark is ``vocabulary - 1``.
+    Ours, no paper's; all that it influences is labelled. Images of 56 px -> regions [4 width, 14, 14] -> embedding;
+    tokens -> bidirectional GRU -> features, whose value at the end-of-text token is projected. ``vocabulary`` counts
+    padding 0 and the two marks; the end mark is ``vocabulary - 1``.
     """
 
     input_size = 56
@@ -133,20 +127,12 @@ class StandinClip(Clip):
         return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.t(), labels)) / 2
 
 
-class WordFeatures(NamedTuple):
-    """words [B, dim, T], sentence [B, dim], padding bool [B, T], lengths int64 [B] in 1..T."""
-
-    words: Tensor
-    sentence: Tensor
-    padding: Tensor
-    lengths: Tensor
-
-
 class ITM(nn.Module):
     """Frozen CLIP and the trained head: 1,313,280 parameters on RN101.
 
-    ``forward(images)`` -> regions [B, dim, h, w], code [B, dim], with gradients to the images; the interface of
-    ``ImageEncoder``, so that DAMSM's losses apply. The linear layers on both embeddings are in the released code alone.
+    ``forward(images)`` -> regions [B, dim, h, w], embedding [B, dim], with gradients to the images; the interface of
+    ``DamsmImageEncoder``, so that DAMSM's losses apply. The linear layers on both embeddings are in the released
+    code only.
     """
 
     def __init__(self, clip: Clip) -> None:
@@ -173,17 +159,12 @@ class ITM(nn.Module):
         regions, embedding = self.clip.image(images)
         return self.project_regions(regions), self.project_code(embedding)
 
-    @torch.no_grad()
-    def embed_captions(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Frozen CLIP's (features, embedding) of captions [N, context]: computed once, stored, read at every step."""
-        return self.clip.text(tokens)
-
     def text(
         self, features: Tensor, embedding: Tensor, tokens: Tensor, words: int, positions: PositionForm = "right"
-    ) -> WordFeatures:
+    ) -> Text:
         """Words and sentence from stored features [B, context, C] and embeddings [B, dim].
 
-        The start mark stands at position 0, so words are positions 1 to ``words``. ``right``: padding begins at the
+        The start mark is at position 0, so words are positions 1 to ``words``. ``right``: padding begins at the
         end mark. ``released``: the mask is read one position early (0 to words - 1, where tokens are 0), so that the
         end mark and the first padding pass for words.
         """
@@ -194,4 +175,4 @@ class ITM(nn.Module):
             padding = tokens[:, : chosen.shape[2]] == 0
         else:
             padding = torch.arange(chosen.shape[2], device=tokens.device) >= lengths[:, None]
-        return WordFeatures(chosen, self.project_sentence(embedding), padding, lengths)
+        return Text(chosen, self.project_sentence(embedding), lengths, padding)

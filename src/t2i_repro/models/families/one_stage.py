@@ -9,7 +9,7 @@ FAMILY = Family(
     generator="t2i_repro.models.one_stage:build_generator",
     discriminator="t2i_repro.models.one_stage:build_discriminator",
     released_discriminator="t2i_repro.models.one_stage:build_released_discriminator",
-    trainer="t2i_repro.training.one_stage:OneStageGAN.of",
+    trainer="t2i_repro.training.one_stage:OneStageGAN",
     encoders=("damsm",),
     required={
         "block": {"enum": ["affine", "semantic-spatial"]},
