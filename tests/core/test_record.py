@@ -95,3 +95,11 @@ def test_the_peak_is_not_taken_over_from_who_started_the_process() -> None:
 
 def test_the_peak_sees_what_is_held() -> None:
     assert printed(CHILD.format(held=400)) > 300
+
+
+def test_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    node = Node("standin", "a", "smoke", {})
+    (tmp_path / ".pixels.npy.123.partial").write_text("half")
+    (tmp_path / ".kept").mkdir()
+    with building(node, tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [".kept"]

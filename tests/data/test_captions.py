@@ -45,6 +45,6 @@ def test_the_newline_at_the_end_is_no_empty_caption() -> None:
 
 def test_vocabulary_counts_from_one_in_order_of_first_use() -> None:
     vocabulary = Vocabulary()
-    assert vocabulary.numbers(["a", "red", "bird"]) == [1, 2, 3]
-    assert vocabulary.numbers(["a", "blue", "bird"]) == [1, 4, 3]
+    assert vocabulary.indices(["a", "red", "bird"]) == [1, 2, 3]
+    assert vocabulary.indices(["a", "blue", "bird"]) == [1, 4, 3]
     assert vocabulary.words == ["<end>", "a", "red", "bird", "blue"]

@@ -1,4 +1,4 @@
-"""Content digests: the identity of artefacts, files and random streams."""
+"""Content digests of artefacts and files, and seeds derived from names."""
 
 import hashlib
 import json
@@ -9,12 +9,12 @@ DIGEST_LENGTH = 10  # hex characters shown in folder names; 40 bits, collisions 
 
 
 def canonical_json(value: Any) -> str:
-    """One text per value: sorted keys, no spaces, no NaN. Raises ValueError on NaN or infinity."""
+    """JSON with sorted keys and no spaces: equal values give equal text. Raises ValueError on NaN or infinity."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:
-    """Short SHA-256 of a JSON value, as it stands at the end of a folder's name."""
+    """Short SHA-256 of a JSON value: the end of an artefact's folder name."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:DIGEST_LENGTH]
 
 
@@ -25,10 +25,10 @@ def file_sha256(path: Path) -> str:
 
 
 def derive_seed(*parts: object) -> int:
-    """A 63-bit seed that depends on every part and on nothing else.
+    """A 63-bit seed that is a function of the parts alone.
 
-    One stream per purpose (``derive_seed(seed, "noise", 17)``) makes every draw a function of where it is used,
-    so that a resumed or a sharded job needs no saved random state.
+    With one random stream per purpose (``derive_seed(seed, "noise", 17)``) every draw is a function of where it is
+    used: a resumed or sharded job needs no saved random state.
     """
     text = canonical_json([str(part) for part in parts])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

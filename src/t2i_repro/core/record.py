@@ -27,18 +27,18 @@ RECORDED_LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pandas", "pillo
 
 @dataclass
 class Build:
-    """What a verb needs to know while it builds, and what it has to say afterwards (`facts`, into the record)."""
+    """What a verb builds from, and the `facts` that it adds to the record."""
 
     node: Node
     facts: dict[str, Any] = field(default_factory=dict)
 
     def input(self, role: str) -> Path:
-        """Folder of the input that plays `role`."""
+        """Folder of the input with this role."""
         return Path(self.node.inputs[role].path)
 
 
 class AlreadyBuilt(Exception):
-    """The artefact is there and complete."""
+    """The artefact exists and is complete."""
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically, keys in the order given."""
+    """Write a JSON file atomically, keys in their order."""
     with atomic_write(path) as file:
         file.write(as_json(value))
 
@@ -90,27 +90,31 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def check_inputs(node: Node) -> None:
-    """Refuse inputs that are missing or are not what the plan says. Raises ReproError naming the input."""
-    for role, given in node.inputs.items():
-        record = read_record(Path(given.path))
-        if record["digest"] != given.digest:
+    """Raise ReproError, naming the input, when an input is missing or is not the planned one."""
+    for role, source in node.inputs.items():
+        record = read_record(Path(source.path))
+        if record["digest"] != source.digest:
             raise ReproError(
-                f"{given.path}: {node.kind} {node.name} needs {role} with digest {given.digest}, but the record there "
-                f"says {record['digest']}. Remove that folder and run `snakemake` to rebuild it."
+                f"{source.path}: {node.kind} {node.name} needs {role} with digest {source.digest}, but its record has "
+                f"{record['digest']}. Remove that folder and run `snakemake` to rebuild it."
             )
 
 
 @contextmanager
 def building(node: Node, out: Path) -> Iterator[Build]:
-    """Surround the work of a verb. Raises AlreadyBuilt when `out` is complete, ReproError on bad inputs."""
+    """Run the body as the work of a verb, then write the record.
+
+    Raises AlreadyBuilt when `out` is complete, ReproError on missing or wrong inputs.
+    """
     record_file = out / Path(node.record).name
     if record_file.is_file() and json.loads(record_file.read_text())["digest"] == node.digest:
         raise AlreadyBuilt
     check_inputs(node)
     out.mkdir(parents=True, exist_ok=True)
-    # First, for a leaf that is cut short half-way must not keep the record of its former content.
-    for older in out.glob("record*.json"):
-        older.unlink()
+    # First: a leaf whose build is interrupted must not keep the record of its former content.
+    for stale in (*out.glob("record*.json"), *out.glob(".*.partial")):  # .partial: of a process that was killed
+        if stale.is_file():
+            stale.unlink()
     build, started = Build(node), time.monotonic()
     yield build
     write_json(
@@ -130,7 +134,7 @@ def building(node: Node, out: Path) -> Iterator[Build]:
 
 
 def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size in bytes and SHA-256 of every file of an artefact; names that start with `.` are not part of it."""
+    """Size in bytes and SHA-256 of every file of an artefact, by path; names that start with `.` are skipped."""
     files = sorted(
         path
         for path in folder.rglob("*")
@@ -144,7 +148,7 @@ def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 @cache
 def code_version() -> dict[str, Any]:
-    """Git commit of the project and whether the tree differs from it; None outside a checkout."""
+    """Git commit of the project, and whether the working tree differs from it; None outside a checkout."""
 
     def git(*arguments: str) -> str | None:
         try:
@@ -160,7 +164,7 @@ def code_version() -> dict[str, Any]:
 
 
 def libraries() -> dict[str, str]:
-    """Versions of what computes the numbers."""
+    """Versions of Python and of the libraries that compute the numbers."""
     found = {"python": platform.python_version()}
     for name in RECORDED_LIBRARIES:
         try:
@@ -171,7 +175,7 @@ def libraries() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Machine, CPUs this process may use and, where torch is loaded, its device and thread count."""
+    """Machine, CPUs available to this process and, if torch is loaded, its threads and GPU."""
     found: dict[str, Any] = {"machine": platform.machine(), "cpus": usable_cpus()}
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -189,7 +193,7 @@ def usable_cpus() -> int:
 def peak_memory_mb() -> float:
     """Highest resident memory of this process, in MiB."""
     try:
-        # ru_maxrss would start at what the process that started this one had at its highest.
+        # ru_maxrss starts from the peak of the parent process.
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
     except (OSError, StopIteration):

@@ -1,4 +1,4 @@
-"""Validation against the JSON schemas of `core/schemas/`, with errors a person can act on."""
+"""Validation against the JSON schemas of `core/schemas/`, with errors that name the key and what is allowed."""
 
 from functools import cache
 from pathlib import Path

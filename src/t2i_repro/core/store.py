@@ -1,4 +1,4 @@
-"""What DVC versions: artefacts laid out at paths that do not change, and the way back (docs/dvc.md)."""
+"""Verb `store`: copy artefacts to paths that do not change, for DVC; and `restore`, the way back (docs/dvc.md)."""
 
 import argparse
 import json
@@ -12,21 +12,21 @@ from t2i_repro.errors import ReproError
 
 
 def run(node: Node, out: Path, build: Build) -> None:
-    """Lay out every input as `out/<role>/`, where role is `<kind>-<name>` without the digest, and remove what an
-    older plan left there.
+    """Place every input in `out/<role>/`, where role is `<kind>-<name>` without the digest, and remove what an older
+    plan left there.
 
-    The new folder takes the old one's place by a rename, so a store that is cut short holds whole artefacts only.
+    A new folder replaces the old one by a rename, so an interrupted store holds complete artefacts only.
     """
     for stale in out.iterdir():
         if stale.is_dir() and stale.name not in node.inputs:
             shutil.rmtree(stale)
     for role in node.inputs:
-        lay_out(build.input(role), out / role)
+        place(build.input(role), out / role)
     build.facts["artefacts"] = len(node.inputs)
 
 
-def lay_out(source: Path, target: Path) -> None:
-    """Put an artefact at `target`, in place of what is there."""
+def place(source: Path, target: Path) -> None:
+    """Copy an artefact to `target`, replacing what is there."""
     fresh = target.parent / f".{target.name}.partial"
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.copytree(source, fresh, copy_function=link, ignore=shutil.ignore_patterns(".*"))
@@ -35,10 +35,10 @@ def lay_out(source: Path, target: Path) -> None:
 
 
 def link(source: str, target: str) -> None:
-    """A second name for the same bytes where the file system can (COCO's arrays fill tens of gigabytes), a copy
-    elsewhere. Artefacts are never written in place, so neither name can change the other's content.
+    """A hard link where the file system supports it (COCO's arrays take tens of gigabytes), else a copy. Files of
+    artefacts are replaced, never modified, so neither name can change the other's content.
 
-    Records are copied: Snakemake looks at their permissions, and DVC may make what it stores read-only.
+    Records are copied: Snakemake checks their permissions, and DVC may make what it stores read-only.
     """
     if Path(source).name == "record.json":
         shutil.copy2(source, target)
@@ -54,27 +54,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Restore: put artefacts that `dvc pull` brought into a store back where Snakemake looks for them."""
+    """Restore: copy artefacts from a store, where `dvc pull` put them, to where Snakemake expects them."""
     for store in args.stores or sorted(Path("results").glob("*/store/*")):
         for record in sorted(store.glob("*/record.json")):
             print(restored(record))
 
 
 def restored(record: Path) -> str:
-    """Restore one artefact, and say what was done. Raises ReproError when its files are not those of its record."""
-    told = json.loads(record.read_text(encoding="utf-8"))
-    inputs = {role: Input(**given) for role, given in told["inputs"].items()}
-    node = Node(**{key: told[key] for key in ("kind", "name", "scale", "spec")}, inputs=inputs)
-    if node.digest != told["digest"]:
+    """Restore one artefact; returns a line that says what was done.
+
+    Raises ReproError when its files are not those of its record.
+    """
+    content = json.loads(record.read_text(encoding="utf-8"))
+    inputs = {role: Input(**source) for role, source in content["inputs"].items()}
+    node = Node(**{key: content[key] for key in ("kind", "name", "scale", "spec")}, inputs=inputs)
+    if node.digest != content["digest"]:
         return f"left     {record.parent}: made by another version of t2i-repro, whose plan asks for other artefacts"
     if Path(node.record).exists():
         return f"present  {node.folder}"
     found = {name: file for name, file in hash_files(record.parent).items() if name != "record.json"}
-    if found != told["files"]:
-        wrong = sorted(name for name in {*found, *told["files"]} if found.get(name) != told["files"].get(name))
+    if found != content["files"]:
+        wrong = sorted(name for name in {*found, *content["files"]} if found.get(name) != content["files"].get(name))
         raise ReproError(
             f"{record.parent}: not what its record says: {', '.join(wrong)}. Run `dvc checkout` and try again."
         )
     Path(node.folder).parent.mkdir(parents=True, exist_ok=True)
-    lay_out(record.parent, Path(node.folder))
+    place(record.parent, Path(node.folder))
     return f"restored {node.folder}"

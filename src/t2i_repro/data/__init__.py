@@ -1,1 +1,1 @@
-"""Raw layouts, stand-ins, captions, the prepared form and batches. Only `batches` imports torch."""
+"""Raw layouts, stand-ins, captions, prepared datasets and batches. Only the two modules of batches import torch."""

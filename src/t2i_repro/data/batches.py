@@ -1,4 +1,4 @@
-"""Batches as the papers draw them, each a pure function of (seed, step)."""
+"""Training batches, each a function of (seed, step) alone."""
 
 import queue
 import threading
@@ -19,14 +19,14 @@ from t2i_repro.errors import ReproError
 
 @dataclass
 class Batch:
-    """B images with one caption each, sorted by caption length, longest first, as packed sequences want them."""
+    """B images with one caption each, sorted by caption length in descending order, as packed sequences require."""
 
-    images: Tensor  # float32 [B, 3, S, S] in [-1, 1]; [B, 3, 0, 0] when images were not asked for
+    images: Tensor  # float32 [B, 3, S, S] in [-1, 1]; [B, 3, 0, 0] without images
     tokens: Tensor  # int64 [B, T], T the longest caption here, 0 = padding
     lengths: Tensor  # int64 [B], 1 .. T
     class_ids: Tensor  # int64 [B]
-    image_index: Tensor  # int64 [B], place in the prepared data
-    caption_index: Tensor  # int64 [B], number of the caption in the prepared data
+    image_index: Tensor  # int64 [B], index in the prepared data
+    caption_index: Tensor  # int64 [B], index of the caption in the prepared data
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on a device."""
@@ -37,12 +37,12 @@ class Batch:
 class Batches:
     """Random access to the batches of a split.
 
-    An epoch is a permutation of the split, its incomplete last batch dropped. For each image: a random crop, a flip
-    with probability 1/2, one of *its own* captions, and, where that has more than ``words`` words, a random ordered
-    subset of ``words`` of them (drawn anew each time; AttnGAN and its descendants).
+    An epoch is a permutation of the split without its incomplete last batch. Each image gets a random crop, a flip with
+    probability 1/2 and one of *its own* captions; of a caption with more than ``words`` words, a new random ordered
+    subset of ``words`` words is drawn each time (AttnGAN and its descendants).
 
-    ``image_size`` other than that of the prepared data resizes the crop (bilinear, antialiased), as the multi-stage
-    papers do for their smaller images. Raises ReproError when the split has fewer images than a batch.
+    If ``image_size`` differs from that of the prepared data, crops are resized (bilinear, antialiased), as the
+    multi-stage papers do for their smaller images. Raises ReproError when the split has fewer images than a batch.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Batches:
         self._order: tuple[int, npt.NDArray[np.int64]] = (-1, self._members)
 
     def batch(self, step: int) -> Batch:
-        """Batch number ``step`` (from 0, through all epochs), the same whenever it is asked for."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        index = self._permutation(epoch)[place * self.size : (place + 1) * self.size]
+        """Batch ``step``, counted from 0 through all epochs. Equal on every call."""
+        epoch, index_in_epoch = divmod(step, self.steps_per_epoch)
+        index = self._permutation(epoch)[index_in_epoch * self.size : (index_in_epoch + 1) * self.size]
         draw = np.random.default_rng(derive_seed(self.seed, self.split, "batch", step))
         position = draw.random((4, self.size))
         first = self.prepared.caption_start[index]
@@ -84,7 +84,7 @@ class Batches:
         if known != epoch:
             draw = np.random.default_rng(derive_seed(self.seed, self.split, "epoch", epoch))
             order = draw.permutation(self._members)
-            self._order = (epoch, order)  # one assignment: a prefetching thread may ask at the same time
+            self._order = (epoch, order)  # one assignment: a prefetching thread may read it at the same time
         return order
 
     def _tokens(
@@ -123,9 +123,9 @@ class Batches:
 
 
 def prefetch(batches: Batches, start: int, stop: int, ahead: int = 2) -> Iterator[Batch]:
-    """Batches ``start`` .. ``stop - 1``, computed in one thread up to ``ahead`` steps before they are asked for.
+    """Batches ``start`` .. ``stop - 1``, computed by one thread up to ``ahead`` steps in advance.
 
-    An error in the thread is raised here. Closing the generator ends the thread.
+    An error in the thread is raised here; closing the generator ends the thread.
     """
     ready: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
     ended = threading.Event()
@@ -143,7 +143,7 @@ def prefetch(batches: Batches, start: int, stop: int, ahead: int = 2) -> Iterato
                 if ended.is_set():
                     return
                 put(batches.batch(step))
-        except BaseException as error:  # handed to the consumer, which raises it
+        except BaseException as error:  # passed to the consumer, which raises it
             put(error)
 
     thread = threading.Thread(target=work, name="prefetch", daemon=True)

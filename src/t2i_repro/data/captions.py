@@ -1,4 +1,4 @@
-"""Captions as AttnGAN and its descendants read them: decoding, tokens, vocabulary."""
+"""Decoding, tokenisation and vocabulary of captions, as in AttnGAN and its descendants."""
 
 import re
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ _REPLACEMENT = "\ufffd"
 
 
 def decode(raw: bytes) -> tuple[str, int]:
-    """Text of a caption file and how many of its lines were not valid UTF-8.
+    """Text of a caption file, and the number of its lines that are not valid UTF-8.
 
-    A byte that is not UTF-8 becomes a space, and so does U+FFFD itself: Reed's files hold pairs of it where a
-    character was lost before they were published.
+    A byte that is not UTF-8 becomes a space, and so does U+FFFD itself: Reed's files have pairs of it in place of
+    characters that were lost before publication.
     """
     try:
         text, damaged = raw.decode("utf-8-sig"), 0
@@ -32,7 +32,7 @@ def tokenise(text: str) -> list[str]:
 
 @dataclass
 class Captions:
-    """The usable captions of one image, in file order, and what was wrong with the others."""
+    """The usable captions of one image in file order, and counts of the others."""
 
     texts: list[str] = field(default_factory=list)
     tokens: list[list[str]] = field(default_factory=list)
@@ -41,9 +41,9 @@ class Captions:
 
 
 def usable(lines: Iterable[str], limit: int) -> Captions:
-    """The first ``limit`` captions that hold at least one word.
+    """The first ``limit`` captions with at least one word.
 
-    ``empty`` counts blank lines and ``wordless`` lines without a usable token, among those looked at.
+    ``empty`` counts blank lines and ``wordless`` lines without a token, among the lines read until then.
     """
     found = Captions()
     for line in lines:
@@ -62,25 +62,25 @@ def usable(lines: Iterable[str], limit: int) -> Captions:
 
 
 def file_lines(text: str) -> list[str]:
-    """Lines of a caption file; the newline that ends the last line opens no further, empty caption."""
+    """Lines of a caption file. The newline at its end does not start an empty caption."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
 class Vocabulary:
-    """Words in order of first occurrence; number 0 is the padding ``<end>``."""
+    """Words in order of first occurrence; index 0 is the padding ``<end>``."""
 
     def __init__(self) -> None:
         self.words = [END]
-        self._number: dict[str, int] = {}
+        self._index: dict[str, int] = {}
 
-    def numbers(self, words: Iterable[str]) -> list[int]:
-        """Numbers (>= 1) of the words, adding those not seen before."""
+    def indices(self, words: Iterable[str]) -> list[int]:
+        """Indices (>= 1) of the words, adding new ones."""
         return [self._add(word) for word in words]
 
     def _add(self, word: str) -> int:
-        number = self._number.get(word)
-        if number is None:
-            number = self._number[word] = len(self.words)
+        index = self._index.get(word)
+        if index is None:
+            index = self._index[word] = len(self.words)
             self.words.append(word)
-        return number
+        return index

@@ -1,8 +1,8 @@
-"""The published char-CNN-RNN embeddings (StackGAN's pickles), and which of an image's embeddings a system sees.
+"""The published char-CNN-RNN embeddings (StackGAN's pickles), and the choice of an embedding for an image.
 
 A published folder (``birds/train``, ``flowers/test``, ...) holds ``char-CNN-RNN-embeddings.pickle``, a list with one
-[captions, 1024] array per image, ``filenames.pickle`` and ``class_info.pickle``. They are read without running
-anything that a pickle asks for: only lists, strings, numbers and arrays of numbers come through.
+[captions, 1024] array per image, ``filenames.pickle`` and ``class_info.pickle``. Reading them never runs code from a
+pickle: only lists, strings, numbers and arrays of numbers are accepted.
 """
 
 import io
@@ -28,7 +28,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class _Kind:
-    """What a pickle says of an array's numbers. Stands in for numpy.dtype, whose state could be forged."""
+    """The dtype of an array in a pickle. Replaces numpy.dtype, whose state could be forged."""
 
     def __init__(self, code: object, *_: object) -> None:
         if not isinstance(code, str) or code[:1] not in NUMBERS:
@@ -43,7 +43,7 @@ class _Kind:
 
 
 class _Array:
-    """An array as a pickle describes it; ``values`` once its state has come."""
+    """An array in a pickle; ``values`` is set with its state."""
 
     values: npt.NDArray[Any] | None = None
 
@@ -66,7 +66,7 @@ def _scalar(kind: _Kind, raw: bytes | str) -> Any:
 
 
 def _encode(text: str, codec: str = "latin1", *_: object) -> bytes:
-    """Python 3 writes bytes into old protocols as text; no other codec has business here."""
+    """Python 3 writes bytes as text in old protocols; no other codec is accepted."""
     if not isinstance(text, str) or codec not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError(f"codec {codec!r}")
     return text.encode("latin1")
@@ -79,7 +79,7 @@ for _module in MODULES:
 
 
 def _plain(value: Any) -> Any:
-    """Lists and tuples of what came through, arrays as numpy's own."""
+    """The unpickled value with NumPy arrays, and lists for tuples."""
     if isinstance(value, _Array):
         if value.values is None:
             raise pickle.UnpicklingError("array without content")
@@ -92,7 +92,7 @@ def _plain(value: Any) -> Any:
 
 
 class NumbersOnly(pickle.Unpickler):
-    """Refuses every name but those that arrays of numbers need."""
+    """Unpickler that refuses every global except those of numeric arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -104,7 +104,7 @@ class NumbersOnly(pickle.Unpickler):
 def read_numbers(path: Path) -> Any:
     """A pickle of lists (tuples become lists), strings, numbers and arrays of numbers, written by Python 2 or 3.
 
-    Raises ReproError when the file is missing or damaged, or asks for anything else; nothing of it has run then.
+    Raises ReproError when the file is missing or damaged or needs anything else; no code of it has run.
     """
     try:
         return _plain(NumbersOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load())
@@ -152,7 +152,7 @@ def _stem(name: str) -> str:
 
 
 def read_char_embeddings(folder: Path) -> CharEmbeddings:
-    """A published folder of one split. Raises ReproError naming the file and what is wrong with it."""
+    """Read the published folder of one split. Raises ReproError naming the file and what is wrong with it."""
     raw, names, classes = (read_numbers(folder / file) for file in (EMBEDDINGS, FILENAMES, CLASSES))
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ReproError(f"{folder / FILENAMES}: found no list of names")
@@ -176,10 +176,10 @@ def read_char_embeddings(folder: Path) -> CharEmbeddings:
 
 
 def choose(vectors: Vectors, choice: Choice, draw: np.random.Generator) -> Vectors:
-    """The embedding [dim] that stands for an image, from those of its captions [captions, dim].
+    """The embedding [dim] of an image, from those of its captions [captions, dim].
 
-    ``mean-of-4``: the mean of four captions drawn without replacement, or of all where there are fewer (StackGAN's
-    and HDGAN's training). ``first``: their test. ``random``: one caption, as the papers read.
+    ``mean-of-4``: the mean of four captions drawn without replacement, or of all if there are fewer (training of
+    StackGAN and HDGAN). ``first``: as in their tests. ``random``: one caption, as the papers describe.
     """
     check_choice("captions", choice, CHOICES)
     if choice == "first":

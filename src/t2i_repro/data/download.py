@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it was broken off, checked, and moved into place only when it is right."""
+"""Download one file over HTTP: resumed after interruptions, verified, then moved into place."""
 
 import hashlib
 import os
@@ -19,15 +19,15 @@ _USER_AGENT = "t2i-repro"
 
 
 class UnreachableError(Exception):
-    """The server could not be reached, or the connection broke, more often than we tried."""
+    """The server could not be reached, or the connection broke, in every attempt."""
 
 
 def download(url: str, path: Path, sha256: str, retries: int = 4, pause: float = 1.0) -> None:
     """Fetch ``url`` to ``path``.
 
-    What arrives is kept in ``path`` + ``.partial`` and continued (HTTP Range) after a broken connection, in this call
-    (up to ``retries`` times without a new byte, waiting ``pause``, 2 ``pause``, ... seconds) or in a later one; pooch
-    would begin again, which on 19 GB is no option.
+    Received bytes are kept in ``path`` + ``.partial`` and continued (HTTP Range) after a broken connection, in this
+    call (up to ``retries`` times without a new byte, after ``pause``, 2 ``pause``, ... seconds) or in a later one.
+    pooch would start again, which is too slow for 19 GB.
 
     Raises UnreachableError; ReproError when the server refuses or the checksum is wrong (the bytes are then removed).
     """
@@ -67,7 +67,7 @@ def _continue(url: str, partial: Path, name: str) -> None:
     try:
         response = urlopen(Request(url, headers=headers), timeout=_TIMEOUT)
     except HTTPError as error:
-        if error.code == 416 and have:  # nothing is missing, or what we have is not of this file: the checksum tells
+        if error.code == 416 and have:  # complete, or not a part of this file: the checksum decides
             total = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
             if total and int(total[1]) == have:
                 return
@@ -101,11 +101,11 @@ def _size(path: Path) -> int:
 
 
 def _sha256(path: Path, name: str) -> str:
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     size = path.stat().st_size
     progress = tqdm(desc=f"checking {name}", total=size, unit="B", unit_scale=True, disable=None, delay=1)
     with progress, path.open("rb") as file:
         while block := file.read(_BLOCK):
-            whole.update(block)
+            digest.update(block)
             progress.update(len(block))
-    return whole.hexdigest()
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Verb `fetch`: official archives and weights, by checksum; offline it says what to put where by hand."""
+"""Verb `fetch`: download official archives and weights, verified by checksum; offline, say how to get them by hand."""
 
 import argparse
 import tarfile
@@ -33,7 +33,7 @@ def asset(name: str) -> dict[str, Any]:
 
 
 def run(node: Node, out: Path, build: Build) -> None:
-    """Build an `asset` node: the file it names, unpacked by nobody, in ``out``."""
+    """Build an `asset` node: download its file to ``out``, without unpacking it."""
     entry = asset(node.name)
     fetch(node.name, out / Path(entry["file"]).name, node.spec.get("sha256"))
     build.facts.update({"url": entry["url"], "licence": entry["licence"]})
@@ -69,9 +69,10 @@ def main(args: argparse.Namespace) -> None:
 
 
 def fetch(name: str, path: Path, sha256: str | None) -> None:
-    """Make ``path`` the file of that name with that SHA-256: keep it if it is, download it otherwise.
+    """Download the entry ``name`` to ``path``, unless the file is there with this SHA-256.
 
-    Raises ReproError with the way out by hand when there is no checksum, no connection, or another file.
+    Raises ReproError, saying how to get it by hand, without a checksum or a connection, or when ``path`` is another
+    file.
     """
     entry = asset(name)
     by_hand = (
@@ -99,9 +100,9 @@ def fetch(name: str, path: Path, sha256: str | None) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip or (compressed) tar below ``folder``; nothing in it may lie outside.
+    """Unpack a zip or (compressed) tar into ``folder``.
 
-    Raises ReproError when it is damaged, or when a member would be written elsewhere.
+    Raises ReproError when it is damaged, or when a member would be written outside ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,7 +1,7 @@
 """What a raw layout is: the class that each module of `layouts/` has one instance of, and what reading one returns.
 
-A layout only looks at indices and captions, never at pixels. Importing this module, or a layout, needs neither NumPy
-nor Pillow: the planner does both.
+A layout reads indices and captions, never pixels. The planner imports layouts, so that importing one loads neither
+NumPy nor Pillow.
 """
 
 import os
@@ -63,7 +63,7 @@ class StandinSize:
 
 
 class Layout(ABC):
-    """How a published dataset lies on disk. ``base`` is the dataset's own folder throughout.
+    """How the files of a dataset are arranged. ``base`` is the dataset's own folder in every method.
 
     ``folder`` is that folder's official name. ``years`` are the values that `year` may have in params.yaml, if any;
     ``has_boxes`` says whether images have bounding boxes to crop to, ``has_classes`` whether they have classes.
@@ -123,13 +123,13 @@ def check_params(params: dict[str, Any], source: str) -> None:
 
 
 def raw_files(layout: Layout, base: Path, year: int | None = None) -> dict[str, str]:
-    """Paths of all files that determine the data, by a name that does not depend on where the dataset lies: the path
-    it has next to the official folder.
+    """Paths of all files that determine the data, by names that do not depend on the folder of the dataset: the path
+    relative to `data_root`, with the layout's official folder.
 
     Raises ReproError when the dataset is not there.
     """
     files = {*layout.files(base, year), *([STANDIN_MARK] if is_standin(base) else [])}
-    # Strings: on COCO, pathlib would take most of the time of a planning whose hashes are cached.
+    # Strings: on COCO, pathlib would take most of the time of a plan whose hashes are cached.
     return {os.path.normpath(f"{layout.folder}/{file}"): os.path.normpath(f"{base}/{file}") for file in sorted(files)}
 
 
@@ -142,12 +142,12 @@ def read_index(layout: Layout, base: Path, year: int | None = None) -> RawIndex:
 
 
 def is_standin(base: Path) -> bool:
-    """Whether a raw dataset is one of our stand-ins, or a copy of one."""
+    """Whether a raw dataset is one of our stand-ins or a copy of one."""
     return (base / STANDIN_MARK).is_file()
 
 
 def need(path: Path, what: str) -> Path:
-    """``path``, which must exist: it is ``what``. Raises ReproError saying where to get it."""
+    """``path``, which is ``what``. Raises ReproError saying where to get it if it does not exist."""
     if not path.exists():
         raise ReproError(
             f"{path}: not found ({what}). Point data_root at the folder that holds it; `python -m t2i_repro fetch` "
@@ -160,14 +160,14 @@ def first_of(base: Path, folders: Iterable[str], file: str, what: str) -> str:
     """The first of ``folders`` (relative to ``base``) that holds ``file``; "." for the folder itself."""
     candidates = list(folders)
     for folder in candidates:
-        if Path(beside(base, folder), file).exists():
+        if Path(join(base, folder), file).exists():
             return folder
     searched = ", ".join(os.path.normpath(f"{base}/{folder}/{file}") for folder in candidates)
     raise ReproError(f"{base}: found no {what}; looked for {searched}")
 
 
-def beside(base: Path, folder: str) -> Path:
-    """``base / folder`` with ".." resolved in the text, so that ``base`` may be a symbolic link."""
+def join(base: Path, folder: str) -> Path:
+    """``base / folder`` with ".." resolved in the text: next to ``base`` also where that is a symbolic link."""
     return Path(os.path.normpath(f"{base}/{folder}"))
 
 
@@ -177,7 +177,7 @@ def walk(base: Path, folder: str, suffixes: tuple[str, ...]) -> list[str]:
     pending = [folder]
     while pending:
         here = pending.pop()
-        with os.scandir(beside(base, here)) as entries:
+        with os.scandir(join(base, here)) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to RGB pixels at the prepared size."""
+"""Decode, crop and resize image files."""
 
 import io
 import struct
@@ -14,15 +14,15 @@ _ORIENTATION = 0x0112  # EXIF tag
 
 
 def short_side(image_size: int) -> int:
-    """Shorter side of a stored image: the papers resize to 76/64 of the size that is then cropped (256 -> 304)."""
+    """Short side of a stored image: the papers resize to 76/64 of the size that they crop (304 for 256)."""
     return int(image_size * 76 / 64)
 
 
 def decode_image(raw: bytes, name: str) -> tuple[Image.Image, list[str]]:
-    """RGB image and what had to be done to get it ("greyscale", "palette", "cmyk", "16-bit", ...).
+    """RGB image, and what was converted to get it ("greyscale", "palette", "cmyk", "16-bit", ...).
 
-    16-bit samples are scaled by 255/65535, transparency is put on white, and an EXIF orientation is reported but not
-    applied, for the official code does not apply it (and boxes refer to the stored pixels).
+    16-bit samples are scaled by 255/65535, transparency is composited on white. An EXIF orientation is reported but not
+    applied: the official code does not apply it, and boxes refer to the stored pixels.
     Raises ReproError naming the file when it is truncated or not an image.
     """
     notes: list[str] = []
@@ -67,30 +67,30 @@ def _eight_bits(image: Image.Image, name: str) -> Image.Image:
 def crop_to_box(image: Image.Image, box: tuple[float, float, float, float], name: str) -> tuple[Image.Image, bool]:
     """Square of 1.5 times the longer side of the box (x, y, width, height), around its centre, cut at the border.
 
-    The crop of StackGAN and all that follow it: r = int(0.75 max(w, h)) around (int((2x+w)/2), int((2y+h)/2)), the box
-    rounded down to integers first. The second value says whether the box reaches beyond the image.
-    Raises ReproError when the box is empty or wholly outside.
+    As in StackGAN and its descendants: r = int(0.75 max(w, h)) around (int((2x+w)/2), int((2y+h)/2)), with the box
+    first rounded down to integers. The second value says whether the box extends beyond the image.
+    Raises ReproError when the box is empty or completely outside.
     """
     x, y, width, height = (int(value) for value in box)
     columns, rows = image.size
-    shown = f"{name}: box (x, y, width, height) = {box}"
+    place = f"{name}: box (x, y, width, height) = {box}"
     if width <= 0 or height <= 0:
-        raise ReproError(f"{shown} is empty; expected width and height of at least 1 pixel")
+        raise ReproError(f"{place} is empty; expected width and height of at least 1 pixel")
     if x >= columns or y >= rows or x + width <= 0 or y + height <= 0:
-        raise ReproError(f"{shown} lies outside the image of {columns} x {rows} pixels; was the image resized?")
+        raise ReproError(f"{place} lies outside the image of {columns} x {rows} pixels; was the image resized?")
     r = int(max(width, height) * 0.75)
     centre_x, centre_y = int((2 * x + width) / 2), int((2 * y + height) / 2)
     left, upper = max(0, centre_x - r), max(0, centre_y - r)
     right, lower = min(columns, centre_x + r), min(rows, centre_y + r)
     if right <= left or lower <= upper:
-        raise ReproError(f"{shown} leaves nothing of the image of {columns} x {rows} pixels; correct the box")
+        raise ReproError(f"{place} leaves nothing of the image of {columns} x {rows} pixels; correct the box")
     # One pixel of slack: boxes are given with decimals and rounded above.
     beyond = x < 0 or y < 0 or x + width > columns + 1 or y + height > rows + 1
     return image.crop((left, upper, right, lower)), beyond
 
 
 def resize_shorter(image: Image.Image, side: int) -> Image.Image:
-    """Bilinear resize that brings the shorter side to ``side`` and keeps the aspect (longer side rounded down)."""
+    """Bilinear resize of the shorter side to ``side``; keeps the aspect ratio (longer side rounded down)."""
     width, height = image.size
     size = (side, int(side * height / width)) if width <= height else (int(side * width / height), side)
     return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""Verb `prepare`: raw files of any layout into one memory-mapped form (see `prepared.py` for the files)."""
+"""Verb `prepare`: convert raw files of any layout to memory-mapped arrays (`prepared.py` lists the files)."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 @dataclass
 class _Ready:
-    """One image as it goes into the prepared form."""
+    """One image and its captions as they are stored."""
 
     pixels: npt.NDArray[np.uint8]
     texts: list[str]
@@ -43,11 +43,11 @@ class _Ready:
 
 
 def run(node: Node, out: Path, build: Build) -> None:
-    """Prepare the data of ``node`` in ``out``.
+    """Prepare the dataset of ``node`` in ``out``.
 
-    Pixels are streamed, so memory does not grow with the number of images. What could be handled is counted in
-    ``build.facts["handled"]``. Raises ReproError naming the file for input that is refused, and when the raw files
-    are no longer those the plan has seen.
+    Pixels are streamed, so memory does not grow with the number of images. Problems that were handled are counted in
+    ``build.facts["handled"]``. Raises ReproError naming the file for input that is refused, and when the raw files have
+    changed since the plan.
     """
     spec = node.spec
     layout, year = layout_of(spec["layout"]), spec.get("year")
@@ -71,7 +71,7 @@ def run(node: Node, out: Path, build: Build) -> None:
             shapes.extend(item.pixels.shape[:2])
             writer.write(item.pixels.reshape(-1))
             for caption, words in zip(item.texts, item.tokens, strict=True):
-                tokens.extend(vocabulary.numbers(words))
+                tokens.extend(vocabulary.indices(words))
                 token_start.append(len(tokens))
                 text += caption.encode()
                 text_start.append(len(text))
@@ -128,7 +128,7 @@ def run(node: Node, out: Path, build: Build) -> None:
 
 
 def _in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """``map`` over a few threads that keeps the order and never holds more than a few results."""
+    """``map`` over a few threads that keeps the order and holds only a few results at a time."""
     threads = min(_MAX_THREADS, usable_cpus())
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:

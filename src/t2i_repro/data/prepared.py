@@ -1,20 +1,20 @@
-"""Reader of the prepared form: pixels, captions, tokens, classes and splits, all memory-mapped.
+"""Reader of prepared datasets: pixels, captions, tokens, classes and splits, memory-mapped.
 
-Files of a prepared folder (N images, C captions, W tokens in all):
+Files of a prepared dataset (N images, C captions, W tokens in total):
 
 ===================== =========== =============================================================
-``pixels.npy``        uint8 [P]   all images, one after the other, each [h, w, 3] in C order
-``offsets.npy``       int64 [N]   where each image begins in ``pixels.npy``
+``pixels.npy``        uint8 [P]   all images, concatenated, each [h, w, 3] in C order
+``offsets.npy``       int64 [N]   start of each image in ``pixels.npy``
 ``shapes.npy``        int32 [N,2] height and width of each image
-``class_ids.npy``     int64 [N]   official class numbers; 0..N-1 where the layout has no classes
+``class_ids.npy``     int64 [N]   official class numbers; 0..N-1 if the layout has no classes
 ``split.npy``         uint8 [N]   0 train, 1 test
 ``caption_start.npy`` int64 [N+1] captions of image i are caption_start[i] .. caption_start[i+1]-1
-``tokens.npy``        int32 [W]   word numbers (>= 1) of all captions, one after the other
+``tokens.npy``        int32 [W]   word indices (>= 1) of all captions, concatenated
 ``token_start.npy``   int64 [C+1] tokens of caption c
-``text.npy``          uint8 [...] UTF-8 of all captions, one after the other
+``text.npy``          uint8 [...] UTF-8 of all captions, concatenated
 ``text_start.npy``    int64 [C+1] bytes of caption c
-``vocabulary.json``               the words; number 0 is ``<end>`` (padding)
-``index.json``                    sizes, layout, image ids, class names, whether these are stand-ins
+``vocabulary.json``               the words; index 0 is ``<end>`` (padding)
+``index.json``                    sizes, layout, image ids, class names, whether it is a stand-in
 ===================== =========== =============================================================
 """
 
@@ -39,7 +39,7 @@ SPLITS = ("train", "test")
 
 
 class Prepared:
-    """A prepared dataset. Opening it reads only indices; pixels and tokens are read where they are asked for.
+    """A prepared dataset. Opening it reads only indices; pixels and tokens are read on access.
 
     Raises ReproError when the folder is not a prepared dataset of this format.
     """
@@ -75,20 +75,20 @@ class Prepared:
 
     @property
     def has_classes(self) -> bool:
-        """Whether class numbers mean anything; without classes, each image has a number of its own."""
+        """Whether the dataset has classes; if not, each image has a class number of its own."""
         return layout_of(self.layout).has_classes
 
     def __len__(self) -> int:
         return len(self.image_ids)
 
     def pixels(self, image: int) -> npt.NDArray[np.uint8]:
-        """Image [h, w, 3], 0..255, RGB: a read-only view into the memory-mapped file."""
+        """RGB image [h, w, 3], 0..255: a read-only view of the memory-mapped file."""
         height, width = self.shapes[image].tolist()
         start = int(self._offsets[image])
         return self._pixels[start : start + height * width * 3].reshape(height, width, 3)
 
     def caption_ids(self, image: int) -> range:
-        """Numbers of the captions of an image; never empty."""
+        """Indices of the captions of an image; never empty."""
         return range(int(self._caption_start[image]), int(self._caption_start[image + 1]))
 
     @property
@@ -107,36 +107,36 @@ class Prepared:
         return np.diff(self._token_start)
 
     def caption(self, caption: int) -> str:
-        """The caption as it was written (bytes that were not UTF-8 are spaces)."""
+        """The caption as published (bytes that are not UTF-8 are spaces)."""
         start, stop = self._text_start[caption : caption + 2]
         return self._text[start:stop].tobytes().decode("utf-8")
 
     def tokens(self, caption: int) -> npt.NDArray[np.int64]:
-        """Word numbers of a caption, each >= 1, at least one."""
+        """Word indices of a caption, each >= 1, at least one."""
         start, stop = self._token_start[caption : caption + 2]
         return self._tokens[start:stop].astype(np.int64)
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {word: number for number, word in enumerate(self.vocabulary) if number}
+    def _indices(self) -> dict[str, int]:
+        return {word: index for index, word in enumerate(self.vocabulary) if index}
 
     def encode(self, text: str, skip_unknown: bool = False) -> npt.NDArray[np.int64]:
-        """Word numbers of any text, tokenised as the captions were.
+        """Word indices of a text, tokenised as the captions.
 
-        Raises ReproError naming words that are not in the vocabulary (dropped with ``skip_unknown``), and when no
-        word is left.
+        Raises ReproError naming words that are not in the vocabulary (with ``skip_unknown`` they are dropped), and when
+        no word is left.
         """
         words = tokenise(text)
-        unknown = sorted({word for word in words if word not in self._numbers})
+        unknown = sorted({word for word in words if word not in self._indices})
         if unknown and not skip_unknown:
             raise ReproError(
                 f"{self.folder / 'vocabulary.json'}: the captions never use {', '.join(unknown)}; rephrase {text!r}, "
                 f"or ask to skip unknown words"
             )
-        numbers = [self._numbers[word] for word in words if word in self._numbers]
-        if not numbers:
+        indices = [self._indices[word] for word in words if word in self._indices]
+        if not indices:
             raise ReproError(f"no word of {text!r} is in {self.folder / 'vocabulary.json'}")
-        return np.asarray(numbers, dtype=np.int64)
+        return np.asarray(indices, dtype=np.int64)
 
 
 def write_captions(path: Path, data: Prepared, captions: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""Batches of the systems on a sentence embedding: the image's embedding, and an image that the sentence is not of."""
+"""Batches for systems on a sentence embedding: an embedding for each image, and a mismatched image."""
 
 from dataclasses import dataclass
 
@@ -15,15 +15,15 @@ from t2i_repro.data.prepared import Prepared
 
 @dataclass
 class SentenceBatch(Batch):
-    sentence: Tensor  # float32 [B, dim]: the embedding that stands for the image
-    wrong: Tensor  # float32 [B, 3, S, S] in [-1, 1]: an image of another class for each; [B, 3, 0, 0] if not asked for
+    sentence: Tensor  # float32 [B, dim]: the sentence embedding of the image
+    wrong: Tensor  # float32 [B, 3, S, S] in [-1, 1]: an image of another class for each; [B, 3, 0, 0] without
 
 
 class SentenceBatches(Batches):
-    """The batches of ``Batches`` with two things more, functions of (seed, step) too.
+    """``Batches`` with a sentence embedding and a mismatched image for each image, also functions of (seed, step).
 
-    ``embeddings`` [C, dim]: one row for each caption of ``prepared``. ``choice``: which of an image's captions stand
-    for it. Wrong images are cropped and flipped anew, as the right ones.
+    ``embeddings`` [C, dim]: one row for each caption of ``prepared``. ``choice``: the captions whose embedding an image
+    gets (`choose`). Mismatched images have random crops and flips of their own.
     """
 
     def __init__(

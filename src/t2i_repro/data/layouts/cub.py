@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from t2i_repro.data.layout import Layout, RawImage, RawIndex, StandinSize, beside, need, read_text, walk
+from t2i_repro.data.layout import Layout, RawImage, RawIndex, StandinSize, join, need, read_text, walk
 from t2i_repro.data.reed import caption_folder, class_splits, split_files
 from t2i_repro.errors import ReproError
 
@@ -29,7 +29,7 @@ class Cub(Layout):
         box_file = base / "bounding_boxes.txt"
         boxes = {key: box(box_file, key, values) for key, values in rows(box_file, 5)}
         splits, lists = class_splits(base, SPLITS)
-        captions = beside(base, caption_folder(base, CAPTIONS))
+        captions = join(base, caption_folder(base, CAPTIONS))
         images: list[RawImage] = []
         seen: set[str] = set()
         for key, (file,) in rows(base / "images.txt", 2):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from t2i_repro.data.layout import Layout, RawImage, RawIndex, StandinSize, beside, need, walk
+from t2i_repro.data.layout import Layout, RawImage, RawIndex, StandinSize, join, need, walk
 from t2i_repro.data.reed import caption_folder, class_splits, split_files
 from t2i_repro.errors import ReproError
 
@@ -39,7 +39,7 @@ class Oxford(Layout):
                 raise ReproError(f"{pictures[stem]}: {mat} has labels 1..{len(labels)}, none for this image")
             label = int(labels[int(number) - 1])
             name = f"class_{label:05d}"
-            text = texts.get(stem, beside(base, f"{captions}/{name}/{stem}.txt"))
+            text = texts.get(stem, join(base, f"{captions}/{name}/{stem}.txt"))
             if text.parent.name != name:
                 raise ReproError(f"{text}: {mat.name} says {name} for this image")
             if name not in splits:
@@ -68,7 +68,7 @@ def caption_files(base: Path, folder: str) -> dict[str, Path]:
     """``class_XXXXX/image_XXXXX.txt`` below ``base/folder``, by the image's name."""
     texts: dict[str, Path] = {}
     for file in sorted(walk(base, folder, (".txt",))):
-        path = beside(base, file)
+        path = join(base, file)
         if not path.stem.startswith("image_") or not path.parent.name.startswith("class_"):
             continue
         if path.stem in texts:

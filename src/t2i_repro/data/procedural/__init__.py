@@ -1,1 +1,1 @@
-"""Procedural pictures with captions that are true: birds, flowers, scenes. No file and no network is needed."""
+"""Procedural pictures and captions that describe them, and their writers in the files of each layout."""

@@ -1,4 +1,5 @@
-"""Birds: a class is a combination of colours and shapes; each picture varies pose, place and light."""
+"""Procedural birds, for stand-ins of CUB: a class is a combination of colours and shapes; pictures vary in pose and
+background."""
 
 from dataclasses import dataclass
 

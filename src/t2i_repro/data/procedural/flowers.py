@@ -1,4 +1,5 @@
-"""Flowers: a class is a combination of petals and centre; each picture varies view, place and light."""
+"""Procedural flowers, for stand-ins of Oxford-102: a class is a combination of petals and centre; pictures vary in view
+and background."""
 
 from dataclasses import dataclass
 

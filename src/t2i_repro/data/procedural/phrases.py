@@ -1,4 +1,4 @@
-"""Small helpers to say the same thing in different words."""
+"""Helpers to generate captions that describe one picture in different words."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Scenes of several objects, for the layout of COCO: what stands where, in which colour, under which sky."""
+"""Procedural scenes of several objects, for stand-ins of COCO: objects, their positions and colours, sky and ground."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
