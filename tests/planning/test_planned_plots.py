@@ -1,4 +1,4 @@
-"""What plots are made from: scores at moments of training, class-wise scores, and why there are none."""
+"""Plots in the plan: scores at the snapshots of a run, class-wise scores, and why some are not built."""
 
 import shutil
 from pathlib import Path
@@ -8,9 +8,8 @@ import pytest
 import yaml
 from project_copy import one_paper
 
-from t2i_repro.core.artefact import Node
 from t2i_repro.errors import ReproError
-from t2i_repro.planning import figures as drawing
+from t2i_repro.planning import figures
 from t2i_repro.planning.plan import Planner
 from t2i_repro.training.schedules import snapshot_epochs
 
@@ -27,25 +26,21 @@ SCATTER = {**PRINTED, "kind": "scatter", "systems": [SYSTEMS[0], SYSTEMS[2]], "p
 
 @pytest.fixture
 def plots(project: Path, tmp_path: Path) -> Path:
-    """The project with a curve and a scatter of SSA-GAN, whose run on CUB keeps three moments."""
+    """The project with a curve and a scatter of SSA-GAN, whose run on CUB keeps three snapshots."""
     shutil.copy(project / "params.yaml", tmp_path)
     one_paper(tmp_path / "params.yaml")
     shutil.copytree(project / "papers", tmp_path / "papers")
     return change(tmp_path, {"fig30": CURVE, "fig31": SCATTER}, {"cub": {"train": {"snapshots": 3}}})
 
 
-def change(folder: Path, figures: dict[str, Any], on: dict[str, Any] | None = None) -> Path:
+def change(folder: Path, entries: dict[str, Any], on: dict[str, Any] | None = None) -> Path:
     path = folder / "papers/ssa-gan.yaml"
     paper = yaml.safe_load(path.read_text())
-    paper["figures"] = figures
+    paper["figures"] = entries
     if on is not None:
         paper["systems"]["ssa-gan"]["on"] = on
     path.write_text(yaml.safe_dump(paper, sort_keys=False))
     return folder
-
-
-def made_from(planner: Planner, node: Node) -> dict[str, Node]:
-    return planner.inputs_of(node)
 
 
 @pytest.mark.parametrize(
@@ -58,32 +53,32 @@ def made_from(planner: Planner, node: Node) -> dict[str, Node]:
         (1, 4, [1]),
     ],
 )
-def test_moments_are_spread_over_training_and_end_with_it(epochs: int, snapshots: int | None, found: list[int]) -> None:
+def test_snapshots_are_evenly_spaced_up_to_the_end(epochs: int, snapshots: int | None, found: list[int]) -> None:
     train = {"epochs": epochs} | ({} if snapshots is None else {"snapshots": snapshots})
     assert snapshot_epochs(train) == found
 
 
-def moments(planner: Planner) -> list[int]:
+def snapshots_of(planner: Planner) -> list[int]:
     found = snapshot_epochs(planner.train("ssa-gan", "cub", 0).spec)
     assert len(found) == 3
     return found
 
 
-def test_a_curve_scores_every_moment_of_the_runs_that_keep_any(plots: Path) -> None:
+def test_a_curve_scores_every_snapshot(plots: Path) -> None:
     planner = Planner(plots)
-    *_, last = moments(planner)
-    scores = made_from(planner, planner.figure("ssa-gan", "fig30"))
+    *_, last = snapshots_of(planner)
+    scores = planner.inputs_of(planner.figure("ssa-gan", "fig30"))
     assert list(scores) == [
-        *(f"ssa-gan/{side}/{epoch}" for side in (16, 32, 64) for epoch in moments(planner)),
+        *(f"ssa-gan/{side}/{epoch}" for side in (16, 32, 64) for epoch in snapshots_of(planner)),
         *(f"df-gan/{side}/{last}" for side in (16, 32, 64)),
     ]
     runs = set()
     for role, score in scores.items():
         system, side, epoch = role.split("/")
-        features = made_from(planner, score)["features"]
-        sample = made_from(planner, features)["images"]
-        runs.add(made_from(planner, sample)["run"].name)
-        assert made_from(planner, sample)["run"].name == f"cub-{system}-s0"
+        features = planner.inputs_of(score)["features"]
+        sample = planner.inputs_of(features)["images"]
+        runs.add(planner.inputs_of(sample)["run"].name)
+        assert planner.inputs_of(sample)["run"].name == f"cub-{system}-s0"
         assert features.spec.get("size", 64) == int(side)
         assert sample.spec.get("snapshot") == (None if int(epoch) == last else int(epoch))
         assert score.spec["protocol"] == dict(zip((16, 32, 64), SIZES, strict=True))[int(side)]
@@ -91,12 +86,12 @@ def test_a_curve_scores_every_moment_of_the_runs_that_keep_any(plots: Path) -> N
     assert len({score.record for score in scores.values()}) == 12
 
 
-def test_moments_change_their_own_run_and_leave_the_others(plots: Path, project: Path) -> None:
+def test_snapshots_change_their_own_run_and_no_other(plots: Path, project: Path) -> None:
     kept, plain = Planner(plots), Planner(project)
     assert kept.train("ssa-gan", "cub", 0).record != plain.train("ssa-gan", "cub", 0).record
     assert kept.train("df-gan", "cub", 0).record == plain.train("df-gan", "cub", 0).record
     run = kept.train("ssa-gan", "cub", 0)
-    assert len({kept.sample(run, moment).record for moment in (None, *moments(kept)[:2])}) == 3
+    assert len({kept.sample(run, epoch).record for epoch in (None, *snapshots_of(kept)[:2])}) == 3
 
 
 def test_the_end_of_a_curve_is_what_tables_print(plots: Path) -> None:
@@ -104,7 +99,7 @@ def test_the_end_of_a_curve_is_what_tables_print(plots: Path) -> None:
     printed = {given.path for given in planner.table("ssa-gan", "table1").inputs.values()}
     printed |= {given.path for given in planner.table("ssa-gan", "table2").inputs.values()}
     end = planner.figure("ssa-gan", "fig30").inputs
-    _, before, last = moments(planner)
+    _, before, last = snapshots_of(planner)
     assert end[f"ssa-gan/64/{last}"].path in printed
     assert end[f"ssa-gan/64/{before}"].path not in printed
 
@@ -119,7 +114,7 @@ def test_the_page_shows_runs_as_they_ended(plots: Path) -> None:
 
 def test_a_scatter_takes_the_class_wise_scores(plots: Path) -> None:
     planner = Planner(plots)
-    scores = made_from(planner, planner.figure("ssa-gan", "fig31"))
+    scores = planner.inputs_of(planner.figure("ssa-gan", "fig31"))
     assert {role: score.spec["of"] for role, score in scores.items()} == {"ssa-gan": "classes", "df-gan": "classes"}
 
 
@@ -135,7 +130,7 @@ def test_a_plot_that_cannot_be_made_says_why_and_breaks_no_plan(
     plots: Path, entry: dict[str, Any], reason: str
 ) -> None:
     planner = Planner(change(plots, {"fig30": entry}))
-    assert drawing.missing(planner, entry, "here") == reason
+    assert figures.missing(planner, entry, "here") == reason
     assert planner.targets["report"].spec["not_built"]["ssa-gan/fig30"]["reason"] == reason
     with pytest.raises(ReproError, match=reason):
         planner.figure("ssa-gan", "fig30")

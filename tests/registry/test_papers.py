@@ -13,8 +13,10 @@ import yaml
 
 from t2i_repro.cli import main
 from t2i_repro.errors import ReproError
-from t2i_repro.registry.papers import load_papers
+from t2i_repro.planning.plan import Planner
+from t2i_repro.registry.papers import load_definitions, load_papers
 from t2i_repro.registry.printed import Cell, cells, write_markdown
+from t2i_repro.registry.systems import resolve_systems
 
 # (rows, columns, blanks) of every results table, counted in the papers.
 SIZES = {
@@ -288,3 +290,37 @@ def test_every_row_stands_in_the_papers_text(
             for piece in pieces:
                 end = find(numbers_of(piece), text, end or 0)
                 assert end is not None, (paper, name, piece[0].row)
+
+
+def test_baselines_are_systems_and_no_paper(
+    project: Path, papers: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Papers name their systems as bases and in rows; what lists papers does not list the file."""
+    defined = load_definitions(project)["papers/baselines.yaml"]
+    assert {"attngan", "dm-gan", "df-gan", "stackgan", "stackgan-plus-plus", "gan-int-cls"} <= set(defined)
+    assert "baselines" not in papers
+    assert "baselines" not in run(capsys)
+    for verb in ("papers", "audit"):
+        assert main([verb]) == 0
+        assert "baselines" not in capsys.readouterr().out
+    with pytest.raises(ReproError, match="papers: found 'baselines'; allowed: gr-gan, hdgan"):
+        Planner(project, {"papers": ["baselines"]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tables": {}}, "unknown key 'tables'"),
+        ({"id": "others"}, "id: "),
+        ({"systems": {"dm-gan": {"base": "nothing"}}}, "base 'nothing' is unknown"),
+        ({"systems": {"ssa-gan": {"base": "df-gan"}}}, "systems.ssa-gan is already defined in papers/baselines.yaml"),
+    ],
+)
+def test_baselines_with_more_than_systems_are_refused(
+    project: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    shutil.copytree(project / "papers", tmp_path / "papers")
+    path = tmp_path / "papers/baselines.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text(encoding="utf-8")), **change}, sort_keys=False))
+    with pytest.raises(ReproError, match=message):
+        resolve_systems(load_definitions(tmp_path), ("cub", "oxford", "coco"))
