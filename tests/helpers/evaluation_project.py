@@ -11,7 +11,7 @@ from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import building, write_json
 from t2i_repro.metrics import embed as embed_verb
 from t2i_repro.metrics import score as score_verb
-from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.classifier import Classifier
 
 SIZE, SHORT = 16, 19
@@ -66,7 +66,7 @@ class EvaluationProject:
 
         def write_classifier(folder: Path) -> None:
             torch.manual_seed(0)
-            classifier = Classifier(build_trunk("standin", 2), classes=5)
+            classifier = Classifier(build_backbone("standin", 2), classes=5)
             with torch.no_grad():
                 classifier.head.weight *= 20
             torch.save(classifier.state_dict(), folder / "classifier.pt")

@@ -1,11 +1,11 @@
-"""Folded networks see what the library's see; preparations are the published ones, bit by bit."""
+"""Folded networks have the features of the library's; preparations are the published ones, bit by bit."""
 
 import copy
-from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from library_inception import library_inception, shaken
 from PIL import Image
 from torch import nn
 
@@ -16,29 +16,6 @@ from t2i_repro.metrics.preparation import PREPARATIONS
 from t2i_repro.models.encoders.backbone import build_backbone
 
 CPU = torch.device("cpu")
-
-
-def shaken(network: nn.Module) -> nn.Module:
-    """Random weights whose BatchNorm does something, of the spread that keeps activations of order 1."""
-    draw = torch.Generator().manual_seed(0)
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            assert layer.running_mean is not None
-            assert layer.running_var is not None
-            layer.running_mean.normal_(0, 0.1, generator=draw)
-            layer.running_var.uniform_(0.5, 1.5, generator=draw)
-            nn.init.uniform_(layer.weight, 0.5, 1.5, generator=draw)
-            nn.init.normal_(layer.bias, 0, 0.1, generator=draw)
-        elif isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, generator=draw)
-    return network.eval()
-
-
-def library_inception() -> nn.Module:
-    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    network = module.FeatureExtractorInceptionV3
-    with mock.patch("torch.load", return_value={}), mock.patch.object(network, "load_state_dict"):
-        return shaken(network("i", ["2048", "logits_unbiased"], feature_extractor_weights_path="none"))
 
 
 def relative(found: torch.Tensor, expected: torch.Tensor) -> float:

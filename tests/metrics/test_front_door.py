@@ -42,15 +42,15 @@ def test_applied_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["fid"], "no metric is called 'fid'"),
+        (["fid"], "found metric 'fid'; expected one of class_wise_ms_ssim"),
         (["frechet_distance", "absent.npy", "b.npy"], "absent.npy: no array"),
         (["wilson", "3"], "missing a required argument: 'count'"),
         (["wilson", "5", "3"], "expected 0 <= hits <= count"),
         (["wilson", "5", "--count"], "expected a value after it"),
     ],
 )
-def test_wrong_use_is_told(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_use_is_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -120,7 +120,7 @@ def test_bad_input_is_refused() -> None:
         r_precision(pictures, texts, own + 40, groups)
     with pytest.raises(ReproError, match="one space"):
         r_precision(pictures[:, :3], texts, own, groups)
-    with pytest.raises(ReproError, match="image codes: row 3"):
+    with pytest.raises(ReproError, match="image embeddings: row 3"):
         r_precision(np.where(np.arange(30)[:, None] == 3, np.nan, pictures), texts, own, groups)
     with pytest.raises(ReproError, match="twice"):
         r_precision(pictures, texts, own, groups, np.zeros(30, dtype=int))

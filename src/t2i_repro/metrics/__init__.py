@@ -1,7 +1,8 @@
-"""Metrics: what networks say of images (`embed`), and numbers computed from it (`score`).
+"""Metrics: features of images by networks (`embed`), and numbers computed from them (`score`).
 
-The functions below take NumPy arrays and need no torch. Each is in its module of the same subject; modules have other
-names than functions, so that `from t2i_repro.metrics import inception_score` always means the function.
+The functions below take NumPy arrays and need no torch. Each is in the module of its subject; no module has the name
+of a function, so that `from t2i_repro.metrics import inception_score` always means the function.
+`definitions/` declares the metrics that protocols of params.yaml name.
 
     from t2i_repro.metrics import frechet_distance
     frechet_distance(features_a, features_b)

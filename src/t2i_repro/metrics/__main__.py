@@ -1,7 +1,7 @@
 """Metrics from the command line, applied to arrays in files.
 
     python -m t2i_repro.metrics                                        list them
-    python -m t2i_repro.metrics inception_score --help                 what one takes and gives
+    python -m t2i_repro.metrics inception_score --help                 arguments and result of one
     python -m t2i_repro.metrics frechet_distance fake.npy real.npy     apply it; prints JSON
     python -m t2i_repro.metrics inception_score p.npz:probabilities --splits 10
 
@@ -32,8 +32,9 @@ def listing() -> str:
     """Every function with its arguments and the first line of its docstring."""
     lines = [inspect.cleandoc(__doc__ or ""), ""]
     for name, function in FUNCTIONS.items():
-        required = [given for given in parameters(function) if given.default is given.empty]
-        lines.append(f"{name}({', '.join(given.name for given in required)}{', ..' if more(function) else ''})")
+        required = [one.name for one in parameters(function) if one.default is one.empty]
+        more = ", .." if len(required) < len(parameters(function)) else ""
+        lines.append(f"{name}({', '.join(required)}{more})")
         summary = (inspect.getdoc(function) or "").partition("\n\n")[0]
         lines.append(f"    {' '.join(summary.split())}")
     return "\n".join(lines)
@@ -43,15 +44,11 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return list(inspect.signature(function).parameters.values())
 
 
-def more(function: Callable[..., Any]) -> bool:
-    return any(given.default is not given.empty for given in parameters(function))
-
-
-def described(name: str) -> str:
+def description(name: str) -> str:
     """Signature and docstring of one function."""
     function = FUNCTIONS[name]
-    given = ", ".join(str(entry).split(":")[0] + default(entry) for entry in parameters(function))
-    return f"{name}({given})\n\n{inspect.getdoc(function)}"
+    arguments = ", ".join(str(entry).split(":")[0] + default(entry) for entry in parameters(function))
+    return f"{name}({arguments})\n\n{inspect.getdoc(function)}"
 
 
 def default(entry: inspect.Parameter) -> str:
@@ -76,7 +73,7 @@ def value_of(text: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """What JSON can say."""
+    """``value`` as JSON types."""
     if is_dataclass(value) and not isinstance(value, type):
         return {key: plain(entry) for key, entry in asdict(value).items()}
     if isinstance(value, dict):
@@ -87,7 +84,7 @@ def plain(value: Any) -> Any:
 
 
 def apply(name: str, arguments: list[str]) -> Any:
-    """Call a function with positional arguments and ``--option value`` pairs. Raises ReproError where they do not
+    """Call a function with positional arguments and ``--option value`` pairs. Raises ReproError when they do not
     fit."""
     positional: list[Any] = []
     options: dict[str, Any] = {}
@@ -104,21 +101,21 @@ def apply(name: str, arguments: list[str]) -> Any:
     try:
         inspect.signature(FUNCTIONS[name]).bind(*positional, **options)
     except TypeError as error:
-        raise ReproError(f"{name}: {error}\n\n{described(name)}") from error
+        raise ReproError(f"{name}: {error}\n\n{description(name)}") from error
     return FUNCTIONS[name](*positional, **options)
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 2 with a message where arguments or arrays are not what a metric takes."""
+    """Exit status 2, with a message, on arguments or arrays that a metric does not take."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(listing())
         return 0
     name, *rest = arguments
     try:
         if name not in FUNCTIONS:
-            raise ReproError(f"no metric is called {name!r}; there are {', '.join(FUNCTIONS)}")
+            raise ReproError(f"found metric {name!r}; expected one of {', '.join(FUNCTIONS)}")
         if {"-h", "--help"} & set(rest):
-            print(described(name))
+            print(description(name))
         else:
             print(json.dumps(plain(apply(name, rest)), indent=1))
     except ReproError as error:

@@ -44,9 +44,9 @@ def class_wise_ms_ssim(
 ) -> Diversity:
     """MS-SSIM between images of one class: uint8 [N, S, S, 3], with integers [N].
 
-    Per class, ``pairs`` distinct pairs (all there are, where fewer), drawn by a hash of ``ids`` (default: row numbers)
+    Per class, ``pairs`` distinct pairs (all, if there are fewer), drawn by a hash of ``ids`` (default: row indices)
     from all its images, or from ``sample`` of them, which is several times faster and noisier. ``compat``: the
-    released code's pairs of ``sample`` images, 20 where not given. Raises ReproError where a class has a single image.
+    released code's pairs of ``sample`` images, default 20. Raises ReproError on a class with a single image.
     """
     labels = np.asarray(class_ids)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
@@ -77,7 +77,7 @@ def overall_ms_ssim(
 ) -> Diversity:
     """MS-SSIM between any images: uint8 [N, S, S, 3].
 
-    ``pairs`` distinct pairs (all there are, where fewer), drawn by a hash of ``ids``. ``compat``: the released code's
+    ``pairs`` distinct pairs (all, if there are fewer), drawn by a hash of ``ids``. ``compat``: the released code's
     pairs of ``sample`` images (101 give 10,000; its default of 20 gives 361). Raises ReproError on fewer than 2
     images.
     """
@@ -94,7 +94,7 @@ def overall_ms_ssim(
 
 
 def distinct_pairs(ids: Ids, count: int, seed: int = 0) -> Integers:
-    """``count`` different pairs of different images, rows [P, 2], or all pairs where there are no more; a function of
+    """``count`` different pairs of different images, rows [P, 2], or all pairs if there are no more; a function of
     the set of ids, whatever their order."""
     order = np.argsort(identities(ids, len(ids)), kind="stable")
     total = len(order) * (len(order) - 1) // 2

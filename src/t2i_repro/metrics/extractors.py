@@ -24,7 +24,7 @@ from t2i_repro.metrics.preparation import PREPARATIONS
 from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
 from t2i_repro.models.encoders.classifier import Classifier
-from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.damsm import DamsmTextEncoder
 from t2i_repro.models.encoders.loading import (
     GROUP,
     clip_tokenizer,
@@ -214,7 +214,7 @@ class DamsmText:
 
     def __init__(self, folder: Path, words: int, device: torch.device) -> None:
         self.folder, self.words, self.device = folder, words, device
-        self._encoder: tuple[Path, TextEncoder] | None = None
+        self._encoder: tuple[Path, DamsmTextEncoder] | None = None
 
     def __call__(self, data: Prepared, captions: Sequence[int]) -> Tensor:
         if self._encoder is None or self._encoder[0] != data.folder:

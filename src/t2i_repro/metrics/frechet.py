@@ -7,7 +7,7 @@ square roots of the eigenvalues of F1 S2 F1'. The second is faster and loses hal
 it is used where an estimate of that loss is negligible. Neither forms the square root of a non-symmetric matrix, so
 nothing complex appears and rank-deficient covariances need no jitter.
 
-A factor is, whichever is first at hand: the centred samples themselves (no more samples than dimensions), the
+A factor is the first available of: the centred samples themselves (no more samples than dimensions), the
 Cholesky factor of a well-conditioned covariance, the R of a QR decomposition of the samples, or, where only moments
 are known, an eigendecomposition without the directions that rounding made up.
 """
@@ -24,7 +24,7 @@ from t2i_repro.metrics.moments import ROWS, Array, Float64, Moments, blocks, for
 EPSILON = float(np.finfo(np.float64).eps)
 TILE = 128  # two of float64 fit a core's cache
 CONDITION = 1e-10  # smallest squared Cholesky pivot, relative to the largest variance, that is trusted
-TOLERANCE = 1e-11  # estimated relative error up to which eigenvalues stand in for singular values
+TOLERANCE = 1e-11  # estimated relative error up to which eigenvalues replace singular values
 
 
 def frechet_distance(first: Array, second: Array) -> float:
@@ -42,10 +42,10 @@ def frechet_distance(first: Array, second: Array) -> float:
         return 0.0
     moments = Moments.of(first), Moments.of(second)
     varying = _varying(moments[0].scatter, moments[1].scatter)
-    covariances = [_part(given.covariance, varying) for given in moments]
+    covariances = [_part(one.covariance, varying) for one in moments]
     factors = [
-        partial(_factor_of_samples, features, varying, given.mean[varying], covariance)
-        for features, given, covariance in zip((first, second), moments, covariances, strict=True)
+        partial(_factor_of_samples, features, varying, one.mean[varying], covariance)
+        for features, one, covariance in zip((first, second), moments, covariances, strict=True)
     ]
     small = 0 if len(first) <= len(second) else 1
     cross = _trace_of_root(factors[small], factors[1 - small], covariances[1 - small])
@@ -77,7 +77,7 @@ def frechet_from_moments(mean1: Array, covariance1: Array, mean2: Array, covaria
 
 
 def check_features(features: Array, name: str) -> None:
-    """Refuse what is not [N >= 2, d] of finite numbers. Raises ReproError naming the set and the row."""
+    """Raise ReproError naming the set and the row unless features are [N >= 2, d] of finite numbers."""
     if features.ndim != 2 or len(features) < 2 or features.shape[1] < 1:
         raise ReproError(f"{name}: found shape {features.shape}; expected [N, d] with at least 2 rows")
     start = 0
@@ -97,7 +97,7 @@ def same_rows(first: Array, second: Array) -> bool:
     if first.dtype != second.dtype:
         return False
     rows = f"V{first.shape[1] * first.itemsize}"
-    one, other = (np.sort(np.ascontiguousarray(given + 0.0).view(rows).ravel()) for given in (first, second))
+    one, other = (np.sort(np.ascontiguousarray(features + 0.0).view(rows).ravel()) for features in (first, second))
     return bool(np.array_equal(one, other))
 
 
@@ -121,7 +121,7 @@ def _symmetric(covariance: Float64) -> Float64:
 
 
 def _is_symmetric(matrix: Float64) -> bool:
-    """Tile by tile: a whole transpose is read across the cache, seven times slower."""
+    """Tile by tile: reading the full transpose misses the cache, seven times slower."""
     starts = range(0, len(matrix), TILE)
     return all(
         np.array_equal(

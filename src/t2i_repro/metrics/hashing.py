@@ -14,7 +14,7 @@ Integers = npt.NDArray[np.int64]
 
 
 def identities(ids: Ids | None, count: int) -> npt.NDArray[np.uint64]:
-    """Ids of ``count`` samples as distinct uint64; strings are hashed, None means the row numbers.
+    """Ids of ``count`` samples as distinct uint64; strings are hashed, None means the row indices.
 
     Raises ReproError on another number than ``count``, on duplicates, and on negative integers.
     """

@@ -42,7 +42,7 @@ def inception_score(
         raise ReproError(f"probabilities: found shape {probabilities.shape}; expected [N, K] with K >= 2 classes")
     if splits < 1 or len(probabilities) < splits:
         raise ReproError(f"Inception Score over {splits} splits needs as many samples; there are {len(probabilities)}")
-    numbers = hashed_splits(np.arange(len(probabilities)), splits) if groups is None else groups
+    split_of = hashed_splits(np.arange(len(probabilities)), splits) if groups is None else groups
     classes = probabilities.shape[1]
     counts, entropies, marginals = np.zeros(splits), np.zeros(splits), np.zeros((splits, classes))
     start = 0
@@ -52,12 +52,12 @@ def inception_score(
         if len(bad):
             raise ReproError(f"probabilities: row {start + bad[0]} does not sum to 1 or holds NaN; compute them again")
         block /= sums[:, None]
-        number = numbers[start : start + len(block)]
+        split_ids = split_of[start : start + len(block)]
         logs = np.log(block, out=np.zeros_like(block), where=block > 0)
-        np.add.at(entropies, number, (block * logs).sum(axis=1))
-        np.add.at(counts, number, 1)
-        for split in np.unique(number):
-            marginals[split] += block[number == split].sum(axis=0)
+        np.add.at(entropies, split_ids, (block * logs).sum(axis=1))
+        np.add.at(counts, split_ids, 1)
+        for split in np.unique(split_ids):
+            marginals[split] += block[split_ids == split].sum(axis=0)
         start += len(block)
     marginals /= counts[:, None]
     logs = np.log(marginals, out=np.zeros_like(marginals), where=marginals > 0)

@@ -1,8 +1,8 @@
 """FID of infinitely many samples, extrapolated (Chong and Forsyth, "Effectively Unbiased FID and Inception Score",
 2020).
 
-FID of N samples exceeds that of the generator by a term that falls as 1/N and differs between generators, so that two
-of them may change places. A straight line through FIDs of subsets, over 1/N, is read off at 1/N = 0.
+FID of N samples exceeds that of the generator by a term that falls as 1/N and differs between generators, so that it
+may change their order. A straight line through FIDs of subsets, over 1/N, is read off at 1/N = 0.
 """
 
 from collections.abc import Callable
@@ -38,8 +38,8 @@ def frechet_infinity(
 ) -> Extrapolation:
     """FID-infinity of ``samples`` [N, d] against ``reference`` [M, d].
 
-    Subsets of ``points`` sizes, evenly spaced from ``smallest`` (5,000 as the authors have it; N / 4 where N < 20,000)
-    to N, each drawn anew without replacement by a hash of ``ids`` (default: row numbers). ``frechet(subset,
+    Subsets of ``points`` sizes, evenly spaced from ``smallest`` (5,000 as the authors have it; N / 4 if N < 20,000)
+    to N, each drawn anew without replacement by a hash of ``ids`` (default: row indices). ``frechet(subset,
     reference)`` may be any distance whose bias falls as 1/N. The reference's own bias stays. The value may be below 0
     by noise.
 

@@ -32,7 +32,7 @@ def kernel_distance(first: Array, second: Array) -> KernelDistance:
 
     The full-sample U-statistic: no subsets, nothing random, independent of order. Standard errors are those of the
     delete-one jackknife, which row sums of the kernel matrices give in closed form. Two identical sets (in any order)
-    give exactly 0, not the negative number of the U-statistic: they are no independent draws.
+    give exactly 0, not the negative number of the U-statistic: they are not independent draws.
 
     Time O((N + M)^2 d), memory O(block). Raises ReproError on wrong shapes, too few rows, NaN or infinity.
     """
@@ -104,14 +104,14 @@ def _row_sums(first: Array, second: Array | None) -> tuple[Float64, Float64]:
     sums, columns = np.zeros(len(first)), np.zeros(len(other))
     for start in range(0, len(first), ROWS):
         block = _float64(first, start)
-        for place in range(0 if second is not None else start, len(other), ROWS):
-            values = _kernel(block, _float64(other, place))
-            if second is None and place == start:
+        for at in range(0 if second is not None else start, len(other), ROWS):
+            values = _kernel(block, _float64(other, at))
+            if second is None and at == start:
                 np.fill_diagonal(values, 0.0)
                 sums[start : start + ROWS] += values.sum(axis=1)
                 continue
             sums[start : start + ROWS] += values.sum(axis=1)
-            (sums if second is None else columns)[place : place + ROWS] += values.sum(axis=0)
+            (sums if second is None else columns)[at : at + ROWS] += values.sum(axis=0)
         forget(first)
         forget(other)
     return sums, columns

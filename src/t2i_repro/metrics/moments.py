@@ -1,4 +1,4 @@
-"""Mean and covariance in float64, gathered block by block; shards merge to the moments of the whole."""
+"""Mean and covariance in float64, computed block by block; moments of shards merge."""
 
 import mmap
 from collections.abc import Iterable, Iterator
@@ -16,14 +16,14 @@ ROWS = 4096  # rows read at a time: 64 MB in float64 at 2048 dimensions
 
 
 def blocks(features: Array) -> Iterator[Float64]:
-    """Rows of `features` [N, d] in float64, a block at a time, so that a memory-mapped file is never read whole."""
+    """Rows of `features` [N, d] in float64, a block at a time, so that a memory-mapped file is never all in memory."""
     for start in range(0, len(features), ROWS):
         yield np.asarray(features[start : start + ROWS], dtype=np.float64)
         forget(features)
 
 
 def forget(features: Array) -> None:
-    """Lets go of the pages of a mapped file: they would count as this process's memory until the system wants them."""
+    """Release the pages of a mapped file: they count as this process's memory until the system reclaims them."""
     mapped = getattr(features, "_mmap", None)
     if mapped is not None and getattr(features, "mode", None) == "r" and hasattr(mapped, "madvise"):
         mapped.madvise(mmap.MADV_DONTNEED)
@@ -33,8 +33,8 @@ def forget(features: Array) -> None:
 class Moments:
     """Count, mean [d] and scatter [d, d] (sum of outer products of deviations from the mean) of a set of vectors.
 
-    Merging follows Chan, Golub and LeVeque (1979): unlike sums of raw squares it loses no digits where the mean is
-    large beside the spread.
+    Merging follows Chan, Golub and LeVeque (1979): unlike sums of raw squares it loses no digits when the mean is
+    large relative to the spread.
     """
 
     count: int
@@ -48,7 +48,7 @@ class Moments:
 
     @classmethod
     def of_blocks(cls, parts: Iterable[Float64]) -> "Moments":
-        """Moments of all rows of blocks [n, d], which are never there at once."""
+        """Moments of all rows of blocks [n, d], one in memory at a time."""
         total: Moments | None = None
         for block in parts:
             mean = block.mean(axis=0)

@@ -1,8 +1,8 @@
 """R-precision as text-to-image papers have it: does the right caption beat 99 wrong ones?
 
 AttnGAN (Xu et al. 2018, Sec. 4) describes it, DM-GAN released the code that everybody runs. Numbers printed with it:
-AttnGAN, DM-GAN, MSMT-GAN (Table 2), SSA-GAN and others, all with the DAMSM encoders as judges, which are also what
-those generators were trained to please; a number from CLIP embeddings belongs beside it, not in its place.
+AttnGAN, DM-GAN, MSMT-GAN (Table 2), SSA-GAN and others, all by the DAMSM encoders, which those
+generators were also trained with; report R-precision by CLIP embeddings as well, not instead.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -50,16 +50,16 @@ def r_precision(
     seed: int = 0,
     compat: bool = False,
 ) -> RPrecision:
-    """R-precision of ``images`` [N, d] (codes of generated images) among ``captions`` [C, d] (each caption encoded
+    """R-precision of ``images`` [N, d] (embeddings of generated images) among ``captions`` [C, d] (each caption encoded
     once).
 
     ``own`` [N]: row of the caption each image was made from. ``groups`` [C]: integer that a mismatching caption must
-    not share: the class of the caption's image (CUB, Oxford), or its image where there are no classes (COCO). Each
+    not share: the class of the caption's image (CUB, Oxford), or its image if there are no classes (COCO). Each
     image is compared by cosine with its own caption and ``candidates`` - 1 mismatching ones, drawn with replacement;
     it is a hit when none of them scores higher (a tie is a hit, as released).
 
     What is drawn depends on ``seed``, the sample's id in ``ids`` and the set of ``caption_ids`` (both default to row
-    numbers): with ids given, order, shards and batches change nothing. ``compat``: as released, each fold leaves out
+    indices): with ids, order, shards and batches change nothing. ``compat``: as released, each fold leaves out
     its last image (2,999 of 3,000) and the value is the mean over folds.
 
     Raises ReproError on wrong shapes, non-finite embeddings, or where every caption shares an image's group.
@@ -79,7 +79,7 @@ def r_precision_of_candidates(
     ids: Ids | None = None,
     compat: bool = False,
 ) -> RPrecision:
-    """R-precision where the wrong captions are given: ``candidates`` [N, K], rows of ``captions`` that each image's
+    """R-precision with chosen wrong captions: ``candidates`` [N, K], rows of ``captions`` that each image's
     own caption, row ``own`` [N], has to beat. The rest as in ``r_precision``."""
     beaten, tied = compare(images, captions, own, candidates)
     return score_hits(~beaten, tied & ~beaten, candidates.shape[1] + 1, folds, ids, compat=compat)
@@ -110,35 +110,35 @@ def mismatching(
         raise ReproError(f"image {int(left.argmin())}: all {len(labels)} captions share its group; nothing mismatches")
     keys = hashed(identities(ids, len(rows)), "candidates", seed)
     bits = hashed(keys[:, None] + np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15), "candidate")
-    places = below(bits, left[:, None])
-    places += np.where(places >= starts[:, None], (stops - starts)[:, None], 0)
-    return order[places]
+    positions = below(bits, left[:, None])
+    positions += np.where(positions >= starts[:, None], (stops - starts)[:, None], 0)
+    return order[positions]
 
 
 def compare(
     images: Array, captions: Array, own: npt.ArrayLike, candidates: npt.NDArray[np.integer]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """For each image: does a candidate score higher than its own caption, and does one score the same?
+    """For each image, [N]: whether a candidate scores higher than its own caption, and whether one scores the same.
 
     ``candidates`` [N, K]: rows of ``captions``. Cosines are exact to float64: a float32 pass finds close calls, which
     are computed again.
     """
-    pictures, rows = unit(images, "image codes"), np.asarray(own)
+    pictures, rows = unit(images, "image embeddings"), np.asarray(own)
     if captions.ndim != 2 or pictures.shape[1] != captions.shape[1]:
         raise ReproError(
             f"images of {pictures.shape[1]} dimensions and captions {captions.shape}; expected one space, [C, d]"
         )
-    small_texts = np.asarray(captions, dtype=np.float32)  # stays in its file, where that is of float32
+    small_texts = np.asarray(captions, dtype=np.float32)  # not copied from a float32 file
     shrink = np.empty(len(captions), dtype=np.float32)
     start = 0
     for block in blocks(captions):
-        shrink[start : start + len(block)] = 1 / lengths_of(block, "caption codes", start)
+        shrink[start : start + len(block)] = 1 / lengths_of(block, "caption embeddings", start)
         start += len(block)
     if len(rows) != len(pictures) or len(candidates) != len(pictures):
         raise ReproError(
             f"{len(pictures)} images, {len(rows)} own captions, {len(candidates)} rows of candidates; expected as many"
         )
-    answers = np.einsum("nd,nd->n", pictures, unit(captions[rows], "caption codes"))
+    answers = np.einsum("nd,nd->n", pictures, unit(captions[rows], "caption embeddings"))
     small_pictures = pictures.astype(np.float32)
     margins = np.empty(len(pictures))
 
@@ -151,7 +151,7 @@ def compare(
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(screen, range(0, len(pictures), CHUNK)))
     for row in np.flatnonzero(np.abs(margins) < CLOSE):
-        texts = unit(captions[candidates[row]], "caption codes")
+        texts = unit(captions[candidates[row]], "caption embeddings")
         margins[row] = float((texts @ pictures[row]).max() - answers[row])
     return margins > TIE, np.abs(margins) <= TIE
 
@@ -170,20 +170,20 @@ def score_hits(
     Without ``compat``, folds are as equal as N allows. Raises ReproError on fewer images than folds (twice as many
     with it).
     """
-    given = np.asarray(hits, dtype=bool)
-    if given.ndim != 1 or folds < 1 or len(given) < folds * (2 if compat else 1):
+    found = np.asarray(hits, dtype=bool)
+    if found.ndim != 1 or folds < 1 or len(found) < folds * (2 if compat else 1):
         raise ReproError(
-            f"R-precision: found hits of shape {given.shape} for {folds} folds; expected at least one image in each"
+            f"R-precision: found hits of shape {found.shape} for {folds} folds; expected at least one image in each"
         )
-    shuffled = given[hashed_order(ids, len(given), "folds", seed)]
-    size = len(given) // folds
+    shuffled = found[hashed_order(ids, len(found), "folds", seed)]
+    size = len(found) // folds
     if compat:
         parts = [shuffled[fold * size : (fold + 1) * size - 1] for fold in range(folds)]
     else:
         parts = list(np.array_split(shuffled, folds))
     shares = np.array([part.mean() for part in parts])
-    value = float(shares.mean()) if compat else float(given.mean())
+    value = float(shares.mean()) if compat else float(found.mean())
     counted = np.concatenate(parts)
     low, high = wilson(int(counted.sum()), len(counted))
     tied = 0 if ties is None else int(np.asarray(ties).sum())
-    return RPrecision(value, float(shares.std()), low, high, len(given), candidates, folds, tied)
+    return RPrecision(value, float(shares.std()), low, high, len(found), candidates, folds, tied)

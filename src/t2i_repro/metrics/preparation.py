@@ -30,28 +30,28 @@ def unit(images: Tensor, side: int | None) -> Tensor:
 
 def legacy(images: Tensor, side: int | None) -> Tensor:
     """As ImageNet-normalised inputs are turned to [-1, 1], though these are in [0, 1]."""
-    given = images if side is None else resized(images, side, Image.Resampling.BILINEAR)
+    pixels = images if side is None else resized(images, side, Image.Resampling.BILINEAR)
     mean, deviation = _channels(IMAGENET_MEAN), _channels(IMAGENET_DEVIATION)
-    return given.float() / 255 * (deviation / 0.5) + (mean - 0.5) / 0.5
+    return pixels.float() / 255 * (deviation / 0.5) + (mean - 0.5) / 0.5
 
 
 def clip(images: Tensor, side: int | None) -> Tensor:
     """As CLIP was trained; images are square here, so that nothing is cropped."""
-    given = images if side is None else resized(images, side, Image.Resampling.BICUBIC)
-    return (given.float() / 255 - _channels(CLIP_MEAN)) / _channels(CLIP_DEVIATION)
+    pixels = images if side is None else resized(images, side, Image.Resampling.BICUBIC)
+    return (pixels.float() / 255 - _channels(CLIP_MEAN)) / _channels(CLIP_DEVIATION)
 
 
 def squash(images: Tensor, side: int | None) -> Tensor:
     """[0, 1], no normalisation."""
-    given = images if side is None else resized(images, side, Image.Resampling.BILINEAR)
-    return given.float() / 255
+    pixels = images if side is None else resized(images, side, Image.Resampling.BILINEAR)
+    return pixels.float() / 255
 
 
 def resized(images: Tensor, side: int, filter_: Image.Resampling) -> Tensor:
     """PIL's resize, 8 bits in and out."""
     if images.shape[-2:] == (side, side):
         return images
-    pictures = [Image.fromarray(pixels) for pixels in images.permute(0, 2, 3, 1).cpu().numpy()]
+    pictures = [Image.fromarray(one) for one in images.permute(0, 2, 3, 1).cpu().numpy()]
     arrays = [np.asarray(picture.resize((side, side), filter_)) for picture in pictures]
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
 

@@ -1,7 +1,7 @@
 """Retrieval R@K between images and captions, both directions, by counting ranks.
 
 Printed by GR-GAN (Table 3: about 1,000 images x 5,000 captions) and by papers on image-text matching. R@K falls as
-there is more to choose from, so a number means nothing without the counts: they stand in the result.
+there are more candidates, so the result includes their counts.
 """
 
 from collections.abc import Iterator
@@ -36,9 +36,9 @@ def retrieval(
     """R@K by cosine of ``images`` [N, d] and ``captions`` [C, d]; ``caption_image`` [C] is the row of each caption's
     image.
 
-    Any number of captions per image, at least one. Embeddings need not be of unit norm. Where answers tie with wrong
+    Any number of captions per image, at least one. Embeddings need not be of unit norm. When answers tie with wrong
     ones (duplicate captions, a collapsed encoder) the value is what random tie-breaking gives on average, so that it
-    depends on no order. Memory O(N + C) beside a block of similarities.
+    depends on no order. Memory O(N + C) plus a block of similarities.
 
     Raises ReproError on wrong shapes, zero or non-finite rows, images without a caption.
     """
@@ -99,20 +99,20 @@ def unit_blocks(embeddings: Array, name: str) -> Iterator[Float64]:
 
 
 def unit(embeddings: Array, name: str, first: int = 0) -> Float64:
-    """Rows scaled to length 1, in float64; ``first``: number of the first of them. Raises ReproError on rows that are
+    """Rows scaled to length 1, in float64; ``first``: index of the first of them. Raises ReproError on rows that are
     zero, NaN or infinite."""
-    given = np.asarray(embeddings, dtype=np.float64)
-    return given / lengths_of(given, name, first)[:, None]
+    rows = np.asarray(embeddings, dtype=np.float64)
+    return rows / lengths_of(rows, name, first)[:, None]
 
 
-def lengths_of(given: Float64, name: str, first: int = 0) -> Float64:
+def lengths_of(rows: Float64, name: str, first: int = 0) -> Float64:
     """Lengths of rows [N, d]; raises as ``unit``."""
-    if given.ndim != 2 or not given.size:
-        raise ReproError(f"{name}: found shape {given.shape}; expected [N, d]")
-    lengths = np.linalg.norm(given, axis=1)
+    if rows.ndim != 2 or not rows.size:
+        raise ReproError(f"{name}: found shape {rows.shape}; expected [N, d]")
+    lengths = np.linalg.norm(rows, axis=1)
     bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(bad):
-        several = f"{len(bad)} of {len(given)} rows do"
+        several = f"{len(bad)} of {len(rows)} rows do"
         raise ReproError(f"{name}: row {first + bad[0]} is zero or holds NaN or infinity ({several})")
     return np.asarray(lengths)
 
@@ -123,8 +123,8 @@ def _chance(
     """Probability that one of ``right`` answers is among the first k, ``higher`` being before them and ``wrong``
     tied."""
     missed = np.ones(len(higher))
-    for place in range(k):
-        # Place number `place` of the tied ones goes to a wrong one, all earlier ones having done so.
-        step = np.maximum(wrong - place, 0) / np.maximum(wrong + right - place, 1)
-        missed = np.where(higher + place < k, missed * step, missed)
+    for position in range(k):
+        # This position among the tied ones goes to a wrong one, as all earlier ones did.
+        step = np.maximum(wrong - position, 0) / np.maximum(wrong + right - position, 1)
+        missed = np.where(higher + position < k, missed * step, missed)
     return 1 - missed

@@ -2,7 +2,7 @@
 
 HDGAN prints mean +- standard deviation over test images (Tables 4 and 5: .246 +- .157 on CUB, real images .302 +-
 .151). The network that maps to the joint space is trained on real pairs; its weights were not released, so numbers
-compare within one network only. ``vs_network`` has the network and its loss.
+compare within one network only (`ranking_network.py`).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Images from anywhere: a folder, a zip archive, an .npz or .npy file; with what is odd about them counted."""
+"""Images of a folder, a zip archive, an .npz or .npy file, with counts of duplicates and lossy files."""
 
 import csv
 import hashlib
@@ -28,8 +28,8 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass
 class Source:
-    """``names`` [N], in alphabetical order (arrays: row numbers); ``open(i)`` -> uint8 [h, w, 3]; ``raw(i)``: the bytes
-    that decide its content; ``lossy``: how many are in lossy formats."""
+    """``names`` [N], in alphabetical order (arrays: row indices); ``open(i)`` -> uint8 [h, w, 3]; ``raw(i)``: the bytes
+    that determine its content; ``lossy``: how many are in lossy formats."""
 
     path: Path
     names: list[str]
@@ -40,10 +40,10 @@ class Source:
 
     def __post_init__(self) -> None:
         self._hashes: list[bytes] = []
-        numbers = range(len(self.names))
+        indices = range(len(self.names))
         with ThreadPoolExecutor(WORKERS) as pool:
-            for start in range(0, len(numbers), WAITING):
-                part = numbers[start : start + WAITING]
+            for start in range(0, len(indices), WAITING):
+                part = indices[start : start + WAITING]
                 self._hashes += pool.map(lambda i: hashlib.sha256(self.raw(i)).digest(), part)
         self.digest = hashlib.sha256(b"".join(self._hashes)).hexdigest()
 
@@ -57,12 +57,12 @@ class Source:
 
     def read(self, start: int, stop: int, side: int | None) -> Pixels:
         """Images as a block uint8 [B, S, S, 3]. ``side``: the short side is brought to it (PIL bilinear) and the middle
-        kept; None: they have to be square and of one size. Raises ReproError naming the image that is not."""
+        kept; None: they have to be square and of one size. Raises ReproError naming one that is not."""
         with ThreadPoolExecutor(WORKERS) as pool:
             found = list(pool.map(lambda i: fitted(self.open(i), side), range(start, stop)))
-        for number, image in enumerate(found):
+        for index, image in enumerate(found):
             if image.shape != found[0].shape or image.shape[0] != image.shape[1]:
-                name = self.names[start + number]
+                name = self.names[start + index]
                 height, width = image.shape[:2]
                 raise ReproError(
                     f"{self.path}: {name} is {width} x {height} px; expected square images of one size, as "
@@ -83,14 +83,14 @@ def fitted(image: Pixels, side: int | None) -> Pixels:
 
 
 def open_source(path: Path) -> Source:
-    """Raises ReproError where there are no images, or arrays are not uint8 [N, S, S, 3]."""
+    """Images at ``path``. Raises ReproError if there are none, or on arrays other than uint8 [N, S, S, 3]."""
     if path.is_dir():
         names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix.lower() in LOSSLESS + LOSSY)
         return of_files(path, names, lambda name: (path / name).read_bytes())
     if path.suffix == ".zip" and path.exists():
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if Path(name).suffix.lower() in LOSSLESS + LOSSY)
-        # One handle is not for several threads at a time.
+        # An open archive cannot be shared by threads.
         return of_files(path, names, lambda name: member(path, name))
     if path.suffix in (".npy", ".npz") and path.exists():
         return of_array(path)
@@ -106,15 +106,15 @@ def of_files(path: Path, names: list[str], load: Callable[[str], bytes]) -> Sour
     if not names:
         raise ReproError(f"{path}: holds no image ({', '.join(LOSSLESS + LOSSY)})")
 
-    def decode(number: int) -> Pixels:
+    def decode(index: int) -> Pixels:
         try:
-            with Image.open(io.BytesIO(load(names[number]))) as picture:
+            with Image.open(io.BytesIO(load(names[index]))) as picture:
                 return np.asarray(picture.convert("RGB"))
         except OSError as error:
-            raise ReproError(f"{path}: {names[number]} cannot be decoded ({error})") from error
+            raise ReproError(f"{path}: {names[index]} cannot be decoded ({error})") from error
 
     lossy = sum(Path(name).suffix.lower() in LOSSY for name in names)
-    return Source(path, names, decode, lambda number: load(names[number]), lossy)
+    return Source(path, names, decode, lambda index: load(names[index]), lossy)
 
 
 def of_array(path: Path) -> Source:
@@ -131,7 +131,7 @@ def of_array(path: Path) -> Source:
 
 
 def unpacked(path: Path) -> IO[bytes]:
-    """The first array of an archive, in a file that goes when it is closed."""
+    """The first array of an archive, in a file that is deleted when it is closed."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - returned open; it goes with the Source that reads it
     with zipfile.ZipFile(path) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".npy"))
@@ -142,7 +142,7 @@ def unpacked(path: Path) -> IO[bytes]:
 
 
 def read_captions(path: Path, samples: Source) -> list[tuple[str, int]]:
-    """Caption and class (-1: none) of each sample. Raises ReproError where there is not one for each."""
+    """Caption and class (-1: none) of each sample. Raises ReproError unless there is one for each."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".csv":
         rows = [{"caption": line} for line in text.splitlines() if line.strip()]

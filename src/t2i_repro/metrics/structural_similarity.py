@@ -110,10 +110,10 @@ def _batches(pairs: Pairs, kept: int) -> Iterator[tuple[npt.NDArray[np.intp], li
 
 
 def _checked(image: npt.NDArray[np.uint8], row: int, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    given = np.asarray(image)
-    if given.shape != shape or given.dtype != np.uint8:
-        raise ReproError(f"MS-SSIM: image {row} is {given.dtype} {given.shape}; expected uint8 {shape}")
-    return given
+    pixels = np.asarray(image)
+    if pixels.shape != shape or pixels.dtype != np.uint8:
+        raise ReproError(f"MS-SSIM: image {row} is {pixels.dtype} {pixels.shape}; expected uint8 {shape}")
+    return pixels
 
 
 class _Blur:
@@ -165,8 +165,8 @@ def _parts(total: int, size: int) -> list[tuple[int, int]]:
 
 def _band(window: int, outputs: int) -> Float64:
     """The Gaussian window as a banded matrix, [outputs, outputs + window - 1]."""
-    places = np.arange(window) - (window - 1) / 2
-    weights = np.exp(-((places / (window * DEVIATION / WINDOW)) ** 2) / 2)
+    offsets = np.arange(window) - (window - 1) / 2
+    weights = np.exp(-((offsets / (window * DEVIATION / WINDOW)) ** 2) / 2)
     band = np.zeros((outputs, outputs + window - 1))
     for row in range(outputs):
         band[row, row : row + window] = weights / weights.sum()

@@ -143,9 +143,9 @@ def _deal(ids: Ids | None, count: int, groups: int) -> Integers:
         raise ReproError(
             f"jackknife: found {count} samples for {groups} groups; expected >= 2 groups, >= 2 samples in each"
         )
-    numbers = np.empty(count, dtype=np.int64)
-    numbers[hashed_order(ids, count, "jackknife")] = np.arange(count) % groups
-    return numbers
+    group_of = np.empty(count, dtype=np.int64)
+    group_of[hashed_order(ids, count, "jackknife")] = np.arange(count) % groups
+    return group_of
 
 
 def _picked(samples: Array, chosen: npt.NDArray[np.bool_]) -> Array:
