@@ -45,7 +45,10 @@ TOOLS = {
     "reported": ("t2i_repro.registry.printed", "print every number of the papers, as printed"),
     "audit": ("t2i_repro.audit.command", "check the papers' claims and compare their numbers"),
     "papers": ("t2i_repro.rendering.terminal_papers", "list the papers, and what of them can be rebuilt"),
-    "tables": ("t2i_repro.rendering.terminal", "print a paper's tables, with rebuilt numbers where there are any"),
+    "tables": (
+        "t2i_repro.rendering.terminal",
+        "print tables with rebuilt numbers, or write them as CSV or Parquet",
+    ),
     "page": ("t2i_repro.rendering.partial", "build the site from what is there so far; every gap says so"),
     "fetch": ("t2i_repro.data.fetch", "download datasets or weights, with checksum and resume"),
     "generate": ("t2i_repro.sampling.generate", "paint captions of your own with a trained run"),

@@ -93,10 +93,10 @@ def check_site(folder: Path) -> dict[str, dict[str, object]]:
         visit = browse((site / "probe.html").as_uri(), "--allow-file-access-from-files", "--dump-dom")
     errors = [line for line in visit.stderr.splitlines() if re.search(r":CONSOLE[:(]", line)]
     assert not errors, f"console: {errors}"
-    told = re.search(r'<pre id="found">(.*?)</pre>', visit.stdout, re.DOTALL)
-    assert told, f"the pages were not all loaded: {visit.stdout[-500:]} {visit.stderr[-2000:]}"
-    assert told[1], f"the probe did not finish: {visit.stderr[-2000:]}"
-    found = json.loads(unescape(told[1]))
+    found_text = re.search(r'<pre id="found">(.*?)</pre>', visit.stdout, re.DOTALL)
+    assert found_text, f"the pages were not all loaded: {visit.stdout[-500:]} {visit.stderr[-2000:]}"
+    assert found_text[1], f"the probe did not finish: {visit.stderr[-2000:]}"
+    found = json.loads(unescape(found_text[1]))
     assert sorted(found) == pages
     for page, seen in found.items():
         assert not seen["broken"], f"{page}: pictures that do not load: {seen['broken']}"
@@ -117,10 +117,10 @@ def drive(folder: Path, page: str, script: str) -> Any:
         visit = browse((site / "driver.html").as_uri(), "--allow-file-access-from-files", "--dump-dom")
     errors = [line for line in visit.stderr.splitlines() if re.search(r":CONSOLE[:(]", line)]
     assert not errors, f"console: {errors}"
-    told = re.search(r'<pre id="found">(.*?)</pre>', visit.stdout, re.DOTALL)
-    assert told, f"the page was not loaded: {visit.stdout[-500:]} {visit.stderr[-2000:]}"
-    assert told[1], f"the script did not finish: {visit.stderr[-2000:]}"
-    return json.loads(unescape(told[1]))
+    found_text = re.search(r'<pre id="found">(.*?)</pre>', visit.stdout, re.DOTALL)
+    assert found_text, f"the page was not loaded: {visit.stdout[-500:]} {visit.stderr[-2000:]}"
+    assert found_text[1], f"the script did not finish: {visit.stderr[-2000:]}"
+    return json.loads(unescape(found_text[1]))
 
 
 def unescape(text: str) -> str:

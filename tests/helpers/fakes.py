@@ -1,4 +1,4 @@
-"""A tiny project of fake artefacts: what rendering reads, without anything having been trained."""
+"""A tiny project of fake artefacts for rendering; nothing is trained."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -9,16 +9,16 @@ from PIL import Image
 
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import AlreadyBuilt, building, write_json
-from t2i_repro.rendering import report
+from t2i_repro.rendering import report, tables
 
 HOSTILE = """=1+1 <b>x</b> & "q" 'a' 5% $y$ \\z_{a}^b #1 ~ [i](j) *s* `c` | {{ t }} -- <script>alert(1)</script>"""
 LABELS = {"scale_label": "smoke scale, seconds", "data_label": "stand-in data (procedural)"}
 
 
 def node(kind: str, name: str, spec: dict[str, Any], scale: str = "smoke", **inputs: Node) -> Node:
-    """A node whose inputs play the roles given (`__` for `/`)."""
-    given = {role.replace("__", "/"): chosen.as_input() for role, chosen in inputs.items()}
-    return Node(kind=kind, name=name, scale=scale, spec=spec, inputs=given)
+    """A node with these inputs by role (`__` for `/`)."""
+    by_role = {role.replace("__", "/"): source.as_input() for role, source in inputs.items()}
+    return Node(kind=kind, name=name, scale=scale, spec=spec, inputs=by_role)
 
 
 def build(made: Node, write: Any = None, facts: dict[str, Any] | None = None) -> Node:
@@ -84,8 +84,8 @@ class Project:
         self.table = self.make_table("table2", rows, missing, scores)
         self.figure = self.make_figure()
         shown = {"ssa-gan__table2": self.table, "ssa-gan__fig5": self.figure}
-        shown |= {f"sample__cub-{name}-s0": given for name, given in self.samples.items()}
-        shown |= {f"train__cub-{name}-s0": given for name, given in self.runs.items()}
+        shown |= {f"sample__cub-{name}-s0": sample for name, sample in self.samples.items()}
+        shown |= {f"train__cub-{name}-s0": run for name, run in self.runs.items()}
         paper = {"title": f"A paper on {label}", "authors": "A. Author", "source": "arXiv 2104.00567"}
         spec = {"papers": {"ssa-gan": paper}, "registry": self.registry(label), "systems": {}, **LABELS}
         waiting = {"where": "Fig. 12", "caption": f"Captions changed: {label}", "reason": f"not built: {label}"}
@@ -140,17 +140,15 @@ class Project:
     def score(self, name: str, column: str, value: dict[str, Any], seed: int = 0) -> Node:
         run = self.runs.get(name)
         value = value | {"run": run and {"path": run.folder, "digest": run.digest}}
-        given = {} if run is None else {"run": run}
+        inputs = {} if run is None else {"run": run}
         made = node(
-            "score", f"cub-{name}-s{seed}-{column}", {"protocol": value["asked"], "images": value["n"]}, **given
+            "score", f"cub-{name}-s{seed}-{column}", {"protocol": value["asked"], "images": value["n"]}, **inputs
         )
         return build(made, lambda folder: write_json(folder / "metric.json", value), {"value": value["value"]})
 
     def make_table(
         self, table: str, rows: dict[str, Any], missing: dict[str, str], scores: dict[str, Node], **changes: Any
     ) -> Node:
-        from t2i_repro.rendering.tables import run
-
         columns = {
             "is": {"label": "IS", "protocol": "is:finetuned", "dataset": "cub", "better": "higher", "digits": 2},
             "fid": {"label": "FID", "protocol": "fid:tf", "dataset": "cub", "better": "lower", "digits": 2},
@@ -168,7 +166,7 @@ class Project:
         }
         made = node("table", f"{spec['paper']}-{table}", spec, **scores)
         with suppress(AlreadyBuilt), building(made, Path(made.folder)) as work:
-            run(made, Path(made.folder), work)
+            tables.run(made, Path(made.folder), work)
         return made
 
     def make_figure(self) -> Node:
@@ -203,8 +201,8 @@ def divergences(text: str) -> str:
     )
 
 
-def picture(side: int, seed: int) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8))
+def picture(size: int, seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8))
 
 
 def built(project: Project) -> Path:

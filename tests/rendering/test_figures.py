@@ -29,7 +29,7 @@ VOCABULARY = ["<end>", "a", "bird", "blue", "red", "wing", "with"]
 
 
 class FakeRun:
-    """Images and masks that tell which caption and noise they are of. Several stages, 2 px and up."""
+    """A run whose images and masks encode caption and noise. Stages have 2, 4, 8 px."""
 
     def __init__(
         self,
@@ -126,21 +126,21 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
 
 @pytest.fixture
 def grids(monkeypatch: pytest.MonkeyPatch) -> list[Grid]:
-    """What is laid out, in order."""
-    laid: list[Grid] = []
+    """What is drawn_grids out, in order."""
+    drawn_grids: list[Grid] = []
 
     def draw(grid: Grid, out: Path) -> None:
-        laid.append(grid)
+        drawn_grids.append(grid)
         draw_grid(grid, out)
 
     monkeypatch.setattr(image_figures, "draw_grid", draw)
-    return laid
+    return drawn_grids
 
 
 MASKED = {"kind": "mask-maps", "system": "gan", "captions": ["A chartreuse bird with a red wing and a blue wing."]}
 
 
-def test_words_the_vocabulary_lacks_are_left_out_and_told(studio: Studio) -> None:
+def test_words_the_vocabulary_lacks_are_left_out_and_named(studio: Studio) -> None:
     run = FakeRun()
     figure = studio.draw({"gan": run}, **MASKED, test_captions=2)
     assert figure.rows[0]["dropped"] == ["chartreuse", "and"]
@@ -174,7 +174,7 @@ COMPARED = {
 }
 
 
-def test_all_systems_paint_the_same_captions_with_the_same_noise(studio: Studio, grids: list[Grid]) -> None:
+def test_all_systems_draw_the_same_captions_with_the_same_noise(studio: Studio, grids: list[Grid]) -> None:
     runs = {"a": FakeRun(noise=3, ink=100), "b": FakeRun(noise=5, ink=200)}
     figure = studio.draw(runs, **COMPARED, captions=["a blue wing"], test_captions=3)
     for one, other in zip(runs["a"].noises, runs["b"].noises, strict=True):
@@ -191,13 +191,13 @@ def test_all_systems_paint_the_same_captions_with_the_same_noise(studio: Studio,
     assert "DALL-E" not in figure.alt
 
 
-def test_a_system_of_which_there_are_only_images_is_told_of(studio: Studio, grids: list[Grid]) -> None:
+def test_a_system_without_a_network_is_named(studio: Studio, grids: list[Grid]) -> None:
     figure = studio.draw({"a": FakeRun()}, **COMPARED, captions=["a blue wing"])
     assert [name for name, _ in grids[0].columns] == ["AttnGAN"]
     assert any("images from outside" in note and "A & B" in note for note in figure.notes)
 
 
-def test_a_sentence_of_unknown_words_is_not_drawn_and_told(studio: Studio) -> None:
+def test_a_sentence_of_unknown_words_is_left_out_and_named(studio: Studio) -> None:
     figure = studio.draw({"gan": FakeRun()}, **{**MASKED, "captions": ["Chartreuse!", "a wing"]})
     assert [row["caption"] for row in figure.rows] == ["a wing"]
     assert any("Not drawn" in note and "Chartreuse!" in note for note in figure.notes)
@@ -216,7 +216,7 @@ def test_an_encoder_of_characters_reads_every_word(studio: Studio) -> None:
     assert any("Not read" in note and "(b: read" in note for note in mixed.notes)
 
 
-def test_stages_stand_side_by_side_small_to_large(studio: Studio, grids: list[Grid]) -> None:
+def test_stages_are_in_order_small_to_large(studio: Studio, grids: list[Grid]) -> None:
     systems = [{"label": "I→S→W", "system": "a"}, {"label": "S→W→I", "system": "b"}]
     runs = {"a": FakeRun(stages=3), "b": FakeRun(stages=3)}
     figure = studio.draw(runs, kind="stages", systems=systems, captions=["a wing", "a bird"])

@@ -63,10 +63,10 @@ def test_columns_sort_by_value_with_blanks_last_and_back(table: Path) -> None:
 
 
 def test_search_keeps_rows_with_every_word(table: Path) -> None:
-    script = """const input = page.querySelector(".find input"), told = page.querySelector(".find output");
+    script = """const input = page.querySelector(".find input"), count = page.querySelector(".find output");
     const type = (text) => { input.value = text; input.dispatchEvent(new page.defaultView.Event("input"));
       const shown = [...page.querySelectorAll("tbody tr")].filter((row) => row.offsetParent !== null);
-      return [shown.map((row) => row.cells[0].textContent).join(""), told.textContent]; };
+      return [shown.map((row) => row.cells[0].textContent).join(""), count.textContent]; };
     return [type("TABLE 1"), type("10"), type("nothing"), type(" "), input.labels[0].textContent.trim()];"""
     assert drive(table, "table.html", script) == [
         ["abcfg", "5 of 8"],
@@ -160,18 +160,18 @@ def test_files_of_a_figure_are_those_it_has(site: Path, tmp_path: Path) -> None:
     assert (site / "files/ssa-gan-fig5.svg").read_text() == "<svg/>"
 
 
-def test_divergences_stand_on_the_papers_page(site: Path) -> None:
-    paper, whole = (site / "paper-ssa-gan.html").read_text(), (site / "divergences.html").read_text()
+def test_divergences_are_on_the_page_of_their_paper(site: Path) -> None:
+    paper, everything = (site / "paper-ssa-gan.html").read_text(), (site / "divergences.html").read_text()
     for text in ('href="divergences.html#ssa-gan-norm"', "<strong>Paper</strong>: ID 1: SSACN", "<em>squared</em>"):
         assert text in paper, text
     assert 'href="divergences.html#shared-clipping-dm-gan-ssa-gan"' in paper
     assert "Width" not in paper
     assert "An item." not in paper
-    assert "<p>A paragraph of two lines.</p>" in whole
-    assert 'id="df-gan-width"' in whole
+    assert "<p>A paragraph of two lines.</p>" in everything
+    assert 'id="df-gan-width"' in everything
 
 
-def test_the_divergences_of_this_project_are_read_whole(project: Path) -> None:
+def test_the_divergences_of_this_project_lose_nothing(project: Path) -> None:
     text = (project / "docs/divergences.md").read_text()
     sections = read_divergences(text)
     entries = [entry for section in sections for entry in section.entries]
@@ -190,15 +190,15 @@ def test_divergences_show_text_as_it_was_written() -> None:
     hostile = HOSTILE.replace("`", "").replace("*", "")
     shown = read_divergences(divergences(hostile))[0].entries[0].html
     assert set(re.findall(r"<\w+>", shown)) == {"<ul>", "<li>", "<strong>", "<code>", "<em>"}
-    told = html.unescape(re.sub(r"<[^>]*>", "", shown)).split("\n")
-    assert told[1:3] == [f"Paper: {hostile}", f"Code: {hostile}, squared."]
+    shown_text = html.unescape(re.sub(r"<[^>]*>", "", shown)).split("\n")
+    assert shown_text[1:3] == [f"Paper: {hostile}", f"Code: {hostile}, squared."]
     assert inline("2 * 3 * 4 `a*b*c` **b** *e*") == "2 * 3 * 4 <code>a*b*c</code> <strong>b</strong> <em>e</em>"
     assert names("DAMSM (AttnGAN; appendix of SSA-GAN)", "ssa-gan")
     assert not names("MS-GAN and ICSD-GAN", "gan")
 
 
 def test_names_and_order() -> None:
-    assert [figure_name(given) for given in ("fig5", "fig-own-sentences")] == ["Figure 5", "Own sentences"]
+    assert [figure_name(key) for key in ("fig5", "fig-own-sentences")] == ["Figure 5", "Own sentences"]
     assert sorted(["fig10", "fig-a", "fig2"], key=natural) == ["fig2", "fig10", "fig-a"]
 
 
@@ -222,8 +222,8 @@ def test_the_page_shows_what_is_built_so_far(planned: Planner, capsys: pytest.Ca
     before = json.loads(table.read_text())
     assert all(cell["rebuilt"] is None for row in before["rows"] for cell in row["cells"].values())
 
-    given = next(node for node in planned.nodes.values() if node.name == "ssa-gan-table2").inputs["id1/fid/0"]
-    score = next(node for node in planned.nodes.values() if node.folder == given.path)
+    source = next(node for node in planned.nodes.values() if node.name == "ssa-gan-table2").inputs["id1/fid/0"]
+    score = next(node for node in planned.nodes.values() if node.folder == source.path)
     Path(score.folder).mkdir(parents=True)
     (Path(score.folder) / "metric.json").write_text(json.dumps(metric(28.0)))
     (Path(score.folder) / "record.json").write_text(json.dumps({**score.to_json(), "wall_seconds": 1}))
@@ -237,9 +237,9 @@ def test_the_page_shows_what_is_built_so_far(planned: Planner, capsys: pytest.Ca
 
 def test_nothing_is_built_of_a_folder_that_holds_something_else(planned: Planner) -> None:
     table = next(node for node in planned.nodes.values() if node.name == "ssa-gan-table2")
-    given = table.inputs["id1/fid/0"]
-    Path(given.path).mkdir(parents=True)
-    (Path(given.path) / "record.json").write_text(json.dumps({"digest": "0123456789", "kind": "score"}))
+    source = table.inputs["id1/fid/0"]
+    Path(source.path).mkdir(parents=True)
+    (Path(source.path) / "record.json").write_text(json.dumps({"digest": "0123456789", "kind": "score"}))
     assert with_built_inputs(table).inputs == {}
-    (Path(given.path) / "record.json").write_text("{")
+    (Path(source.path) / "record.json").write_text("{")
     assert with_built_inputs(table).inputs == {}

@@ -28,7 +28,7 @@ def places(pixels: np.ndarray, colour: tuple[int, int, int]) -> tuple[int, int, 
     return rows.min(), rows.max(), columns.min(), columns.max()
 
 
-def test_a_grid_comes_as_picture_and_as_vectors_twice_the_same(tmp_path: Path) -> None:
+def test_a_grid_has_the_same_bytes_every_time(tmp_path: Path) -> None:
     mask = Picture(np.random.default_rng(0).random((8, 8)), "0.00 to 1.00")
     rows = [Row(HOSTILE, [plain(COLOURS[0]), mask], [HOSTILE]), Row(HOSTILE, [plain(COLOURS[1]), mask], apart=True)]
     grid = Grid([(HOSTILE, HOSTILE), ("mask", "")], rows, [HOSTILE])
@@ -55,7 +55,7 @@ def test_a_figure_fits_a_page_and_its_pictures_are_not_tiny(columns: int, rows: 
     assert min(pictures.SIZES.values()) >= 6.5
 
 
-def test_rows_and_columns_stand_in_order_with_room_for_long_captions(tmp_path: Path) -> None:
+def test_rows_and_columns_are_in_order_with_room_for_long_captions(tmp_path: Path) -> None:
     rows = [
         Row("a long caption " * 20, [plain(COLOURS[0]), plain(COLOURS[1])]),
         Row("", [plain(COLOURS[2]), plain(COLOURS[3])]),
@@ -70,8 +70,8 @@ def test_rows_and_columns_stand_in_order_with_room_for_long_captions(tmp_path: P
     assert (first[2:], second[2:]) == (third[2:], fourth[2:])
     assert first[3] < second[2]
     text = (pixels[first[0] :, : first[2] - 5] < 128).all(axis=2)
-    beside = text[: third[0] - first[0]]  # the caption: taller than its pictures, and above the next row
-    assert np.nonzero(beside.any(axis=1))[0].max() > first[1] - first[0]
+    caption = text[: third[0] - first[0]]  # the caption: taller than its pictures, and above the next row
+    assert np.nonzero(caption.any(axis=1))[0].max() > first[1] - first[0]
     assert third[0] - first[1] > 50
 
 

@@ -51,15 +51,15 @@ def scored(name: str, value: dict[str, Any]) -> Node:
     return build(made, lambda folder: write_json(folder / "metric.json", value | {"run": run}))
 
 
-def figure(kind: str, systems: list[dict[str, str]], given: dict[str, Node], **changes: Any) -> Node:
+def figure(kind: str, systems: list[dict[str, str]], scores: dict[str, Node], **changes: Any) -> Node:
     spec = {"paper": "icsd-gan", "figure": "fig6", "kind": kind, "systems": systems, **LABELS, **changes}
     made = node("figure", "icsd-gan-fig6", spec)
-    return dataclasses.replace(made, inputs={role: score.as_input() for role, score in given.items()})
+    return dataclasses.replace(made, inputs={role: score.as_input() for role, score in scores.items()})
 
 
 def curve_figure(systems: list[dict[str, str]] = SYSTEMS, **changes: Any) -> Node:
-    given = {role: scored(role, metric(value, 0.05)) for role, value in VALUES.items()}
-    return figure("curve", systems, given, **changes)
+    scores = {role: scored(role, metric(value, 0.05)) for role, value in VALUES.items()}
+    return figure("curve", systems, scores, **changes)
 
 
 def classes(name: str, by_class: dict[str, float]) -> Node:
@@ -69,8 +69,8 @@ def classes(name: str, by_class: dict[str, float]) -> Node:
 
 def scatter_figure(across: dict[str, float], upward: dict[str, float]) -> Node:
     systems = [{"label": "StackGAN", "system": "stackgan"}, {"label": "HDGAN", "system": "hdgan"}]
-    given = {"hdgan": classes("hdgan", upward), "stackgan": classes("stackgan", across)}
-    return figure("scatter", systems, given)
+    scores = {"hdgan": classes("hdgan", upward), "stackgan": classes("stackgan", across)}
+    return figure("scatter", systems, scores)
 
 
 def drawn(draw: Draw, made: Node, name: str = "out") -> Path:
@@ -82,7 +82,7 @@ def drawn(draw: Draw, made: Node, name: str = "out") -> Path:
 
 
 def marks(svg: Path, name: str) -> list[tuple[float, float]]:
-    """Places of the marks of the thing of that name, in the figure's units, y downwards."""
+    """Positions of the marks of a series, in the figure's units, y downwards."""
     (group,) = (group for group in ET.parse(svg).getroot().iter(f"{SVG}g") if group.get("id") == name)
     return [(float(use.attrib["x"]), float(use.attrib["y"])) for use in group.iter(f"{SVG}use")]
 
@@ -92,7 +92,7 @@ def texts(svg: Path) -> list[str]:
 
 
 def scale(places: list[float], values: list[float]) -> np.ndarray:
-    """Slope and offset of the axis on which these values stand at these places; all of them must."""
+    """Slope and offset of the axis that puts these values at these positions; all of them must fit."""
     slope, offset = np.polyfit(values, places, 1)
     assert np.allclose(slope * np.array(values) + offset, places, atol=1e-3)
     return np.array([slope, offset])
@@ -105,9 +105,9 @@ def rows_of(out: Path) -> list[dict[str, str]]:
 
 def test_a_curve_shows_every_score_where_it_belongs() -> None:
     out = drawn(curve, curve_figure())
-    told = json.loads((out / "figure.json").read_text())
-    assert {f"{row['system']}/{row['side']}/{row['epoch']}": row["value"] for row in told["rows"]} == VALUES
-    assert [{key: str(value) for key, value in row.items()} for row in told["rows"]] == rows_of(out)
+    info = json.loads((out / "figure.json").read_text())
+    assert {f"{row['system']}/{row['side']}/{row['epoch']}": row["value"] for row in info["rows"]} == VALUES
+    assert [{key: str(value) for key, value in row.items()} for row in info["rows"]] == rows_of(out)
     lines = {side: marks(out / "figure.svg", f"icsd-gan-{side}px") for side in (16, 32, 64)}
     ends = {side: marks(out / "figure.svg", f"ends-{side}px") for side in (16, 32, 64)}
     places = [place for side in lines for place in lines[side]]
@@ -115,17 +115,17 @@ def test_a_curve_shows_every_score_where_it_belongs() -> None:
     across = scale([place[0] for place in places], [2.0, 5.0, 8.0] * 3)
     upward = scale([place[1] for place in places], values)
     assert across[0] > 0 > upward[0]
-    for side, ((_, height),) in ends.items():  # the same scale for the systems beside it
+    for side, ((_, height),) in ends.items():  # the same scale for the systems next to it
         assert height == pytest.approx(upward @ [VALUES[f"hdgan/{side}/8"], 1], abs=1e-3)
     assert min(place[0][0] for place in ends.values()) > max(place[0] for place in places)
 
 
 def test_a_curve_says_in_words_what_it_shows() -> None:
     out = drawn(curve, curve_figure(note="Our note."))
-    told = json.loads((out / "figure.json").read_text())
+    info = json.loads((out / "figure.json").read_text())
     assert {"16 px", "32 px", "64 px", "HDGAN", "epoch of ICSD-GAN", "2", "5", "8"} <= set(texts(out / "figure.svg"))
     assert "Inception score (is:standin)" in texts(out / "figure.svg")
-    assert told["notes"][0] == "smoke scale, seconds; stand-in data (procedural)."
+    assert info["notes"][0] == "smoke scale, seconds; stand-in data (procedural)."
     for note in (
         "HDGAN: at the end of training.",
         "Runs: cub-icsd-gan-s0-0123456789, cub-hdgan-s0-0123456789.",
@@ -133,23 +133,23 @@ def test_a_curve_says_in_words_what_it_shows() -> None:
         "Our note.",
         "Printed only, no run of ours: Printed only.",
     ):
-        assert note in told["notes"]
+        assert note in info["notes"]
         assert note in " ".join(texts(out / "figure.svg"))
-    assert "ICSD-GAN at 64 px: 1.72, 2.14, 2.92 after epochs 2, 5, 8." in told["alt"]
-    assert told["best"] == "figure.svg"
+    assert "ICSD-GAN at 64 px: 1.72, 2.14, 2.92 after epochs 2, 5, 8." in info["alt"]
+    assert info["best"] == "figure.svg"
     assert sorted(path.name for path in out.iterdir() if path.name != "figure.json") == [
         *("figure.csv", "figure.pdf", "figure.png", "figure.svg")
     ]
 
 
 @pytest.mark.parametrize("epochs", [("8",), ("end",)])
-def test_systems_of_one_moment_stand_beside_each_other(epochs: tuple[str]) -> None:
-    given = {
+def test_systems_of_one_snapshot_share_axes(epochs: tuple[str]) -> None:
+    scores = {
         f"{system}/64/{epoch}": scored(f"{system}/64/{epoch}", metric(value, 0.1))
         for system, value in (("icsd-gan", 2.0), ("hdgan", 3.0))
         for epoch in epochs
     }
-    out = drawn(curve, figure("curve", SYSTEMS, given))
+    out = drawn(curve, figure("curve", SYSTEMS, scores))
     (left, low), (right, high) = marks(out / "figure.svg", "ends-64px")
     assert left < right
     assert low > high
@@ -177,10 +177,10 @@ def test_a_scatter_has_a_dot_for_each_class() -> None:
     across = scale([place[0] for place in places], [ACROSS[row["class"]] for row in rows])
     upward = scale([place[1] for place in places], [UPWARD[row["class"]] for row in rows])
     assert across[0] == pytest.approx(-upward[0])
-    told = json.loads((out / "figure.json").read_text())
-    assert told["notes"][1] == "4 classes. Below the line, where HDGAN has the lower score: 2; above: 1."
-    deviations = [np.std(list(given.values())) for given in (ACROSS, UPWARD)]
-    assert told["notes"][2] == (
+    info = json.loads((out / "figure.json").read_text())
+    assert info["notes"][1] == "4 classes. Below the line, where HDGAN has the lower score: 2; above: 1."
+    deviations = [np.std(list(scores.values())) for scores in (ACROSS, UPWARD)]
+    assert info["notes"][2] == (
         f"Standard deviation between classes: {deviations[0]:.3f} (StackGAN) and {deviations[1]:.3f} (HDGAN)."
     )
     svg = (out / "figure.svg").read_text()
@@ -257,7 +257,7 @@ def paper(name: str, value: float) -> dict[str, Any]:
     return {"id": name, "tables": {"table1": {"where": "Table 1", "columns": columns, "rows": rows}}}
 
 
-def test_what_papers_print_differently_stands_at_its_multiple(folder: Path) -> None:
+def test_a_value_that_papers_print_differently_is_drawn_at_its_multiple(folder: Path) -> None:
     printed = {"one": 10.0, "two": 15.0, "three": 23.0}
     found = disagreements({name: paper(name, value) for name, value in printed.items()})
     for name in ("a", "b"):
@@ -273,8 +273,8 @@ def test_the_page_shows_plots_in_vectors_and_names_them_where_their_runs_are_sho
     project = Project()
     score = project.score("df-gan", "curve", metric(2.0, 0.1))
     systems = [{"label": "DF-GAN", "system": "df-gan"}]
-    told = {"paper": "ssa-gan", "figure": "fig30", "where": "Fig. 30", "caption": "A plot."}
-    plot = figure("curve", systems, {"df-gan/64/8": score}, **told)
+    info = {"paper": "ssa-gan", "figure": "fig30", "where": "Fig. 30", "caption": "A plot."}
+    plot = figure("curve", systems, {"df-gan/64/8": score}, **info)
     build(plot, lambda out: write_json(out / "figure.json", curve(plot, out, Build(plot)).to_dict()))
     page = dataclasses.replace(project.report, inputs={**project.report.inputs, "ssa-gan/fig30": plot.as_input()})
     out = Path(page.folder)

@@ -73,7 +73,7 @@ def test_every_rebuilt_cell_leads_to_its_run_and_record(site: Path) -> None:
                     assert fact in shown
 
 
-def test_the_scale_stands_on_every_page(site: Path) -> None:
+def test_the_scale_is_on_every_page(site: Path) -> None:
     for page in site.glob("*.html"):
         text = page.read_text()
         assert "smoke scale, seconds" in text
@@ -180,7 +180,7 @@ def test_the_report_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_claims_stand_on_the_papers_page_and_in_the_audit(site: Path) -> None:
+def test_claims_are_on_the_page_of_their_paper_and_in_the_audit(site: Path) -> None:
     paper, audit = (site / "paper-ssa-gan.html").read_text(), (site / "audit.html").read_text()
     for page in (paper, audit):
         for claim in ("holds", "fails", "unknown"):
@@ -225,11 +225,11 @@ def test_every_paper_has_a_mark_of_its_own() -> None:
 
 
 def test_dots_lie_where_the_numbers_are() -> None:
-    def given(paper: str, value: float) -> Print:
+    def print_of(paper: str, value: float) -> Print:
         cell = Cell(paper, "table1", "a", "fid", value, None, False, None, "fid:tf", "cub", "lower", 2, None)
         return Print(cell, "a", "Table 1", "A", "FID")
 
-    compared = Compared("a", "cub", "fid", (given("x", 10.0), given("y", 15.0), given("x", 20.0)))
+    compared = Compared("a", "cub", "fid", (print_of("x", 10.0), print_of("y", 15.0), print_of("x", 20.0)))
     plot = dot_plot([compared], ["x", "y"])
     reach = re.search(r'class="reach" x1="([\d.]+)" x2="([\d.]+)"', plot)
     assert reach

@@ -1,4 +1,5 @@
-"""What a cell knows: seeds, samples, digits; and verdicts that use it. Cases worked out by hand, and two properties."""
+"""Uncertainty of a cell over seeds and samples, its digits, and verdicts that use it. Cases computed by hand, and two
+properties."""
 
 import random
 from pathlib import Path
@@ -142,7 +143,7 @@ def evidence(**cells: list[dict[str, Any]]) -> Evidence:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "word", "told"),
+    ("first", "second", "word", "remark"),
     [
         # one run each: 95% intervals of the samples, 20 ± 1 and 23 ± 1, then 21 ± 1
         ([sampled(20, 0.5)], [sampled(23, 0.5)], "holds", "single runs"),
@@ -160,11 +161,11 @@ def evidence(**cells: list[dict[str, Any]]) -> Evidence:
     ],
 )
 def test_verdicts_use_the_uncertainty(
-    first: list[dict[str, Any]], second: list[dict[str, Any]], word: str, told: str
+    first: list[dict[str, Any]], second: list[dict[str, Any]], word: str, remark: str
 ) -> None:
     verdict = evaluate(parse("table1.a.fid < table1.b.fid"), evidence(a=first, b=second))
     assert verdict.word == word
-    assert told in " ".join([*verdict.reasons, *verdict.remarks])
+    assert remark in " ".join([*verdict.reasons, *verdict.remarks])
     assert ("single runs" in " ".join(verdict.remarks)) == (len(first) == 1 or len(second) == 1)
 
 
@@ -193,7 +194,7 @@ CHECKS = [
 def test_knowing_more_never_turns_a_verdict_round(check: str) -> None:
     """A verdict from wide intervals stays the same when each is narrowed within itself."""
     draw = random.Random(check)
-    told = 0
+    decided = 0
     for _ in range(400):
         wide, narrow = {}, {}
         for name in "abc":
@@ -206,8 +207,8 @@ def test_knowing_more_never_turns_a_verdict_round(check: str) -> None:
         before = evaluate(parse(check), Evidence(PAPER, False, wide)).truth
         after = evaluate(parse(check), Evidence(PAPER, False, narrow)).truth
         assert before is None or after is before
-        told += before is not None
-    assert 0 < told < 400  # both kinds were seen
+        decided += before is not None
+    assert 0 < decided < 400  # both kinds were seen
 
 
 def test_a_number_is_never_shown_finer_than_it_is_known() -> None:

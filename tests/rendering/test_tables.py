@@ -36,7 +36,7 @@ def lines(made: Any) -> list[dict[str, str]]:
 ROWS = {"a": {"label": "A", "system": "df-gan", "printed": {"is": [4.0, 0.1], "fid": 20.0}}}
 
 
-def test_a_smoke_number_stands_beside_print_with_its_label_and_without_a_difference(project: Project) -> None:
+def test_a_smoke_number_has_its_label_and_no_difference_to_print(project: Project) -> None:
     cells = content(project.table)["rows"][0]["cells"]
     assert cells["is"]["printed"]["text"] == "4.86 ± 0.04"
     assert cells["is"]["rebuilt"]["text"] == "1.80 ± 0.05"
@@ -106,11 +106,11 @@ def test_one_incomparable_seed_spoils_the_difference(project: Project) -> None:
 def test_best_is_marked_apart_for_print_and_rebuilt(project: Project) -> None:
     rows = content(project.table)["rows"]
     best = {
-        (row["id"], column, side)
+        (row["id"], column, part)
         for row in rows
         for column, cell in row["cells"].items()
-        for side in ("printed", "rebuilt")
-        if cell[side] and cell[side]["best"]
+        for part in ("printed", "rebuilt")
+        if cell[part] and cell[part]["best"]
     }
     assert best == {
         ("id1", "is", "printed"),
@@ -218,13 +218,13 @@ def test_bounds_units_and_rows_that_say_what_they_measure(project: Project) -> N
         "size": {"label": "Size", "printed": {"one": {"above": 111}}, "blank": {"two": "a dash"}},
     }
     made = project.make_table("table9", rows, {}, {}, columns=columns, note="A note on it all.")
-    told = content(made)
-    assert told["columns"][0]["heading"] == "One (M)"
-    assert told["columns"][0]["parts"] == ["printed", "rebuilt"]
-    printed = [(row["id"], key, cell["printed"]) for row in told["rows"] for key, cell in row["cells"].items()]
-    assert [(row, key) for row, key, given in printed if given and given["best"]] == [("is", "two"), ("fid", "one")]
-    assert [given["text"] for _, _, given in printed if given] == ["1.00", "2.00", "5.0", "6.0", "> 111"]
-    assert told["rows"][2]["cells"]["two"]["blank"] == "a dash"
+    table = content(made)
+    assert table["columns"][0]["heading"] == "One (M)"
+    assert table["columns"][0]["parts"] == ["printed", "rebuilt"]
+    printed = [(row["id"], key, cell["printed"]) for row in table["rows"] for key, cell in row["cells"].items()]
+    assert [(row, key) for row, key, value in printed if value and value["best"]] == [("is", "two"), ("fid", "one")]
+    assert [value["text"] for _, _, value in printed if value] == ["1.00", "2.00", "5.0", "6.0", "> 111"]
+    assert table["rows"][2]["cells"]["two"]["blank"] == "a dash"
     text = (Path(made.folder) / "table.html").read_text()
     assert "A note on it all." in text
     assert "FID ↓" in text

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def rendered(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-def test_rebuilt_numbers_stand_below_the_printed_ones(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rebuilt_numbers_are_below_the_printed_ones(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tables", "ssa-gan", "2", "--set", "scale=smoke", "--set", "papers=[ssa-gan]"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[3:5]] == [
@@ -130,12 +131,25 @@ def test_a_printed_value_agrees_with_an_interval_it_rounds_into(
     assert verdict(tables.cell_content(printed, [value], 2, None, None), 2) == word
 
 
+def test_the_docs_describe_every_column(project: Path) -> None:
+    text = (project / "docs/page.md").read_text(encoding="utf-8").split("## All numbers as one table")[1]
+    described = {
+        name: dtype
+        for names, dtypes in re.findall(r"^\| (`.*?`) \| ([\w, ]+) \|", text, re.M)
+        for name, dtype in zip_longest(names.replace("`", "").split(", "), dtypes.split(", "), fillvalue=dtypes)
+    }
+    assert described == DTYPES
+
+
 def test_csv_goes_to_standard_output_and_parquet_to_a_file(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tables", "ssa-gan", "2", "--format", "csv", *SMOKE]) == 0
     found = pd.read_csv(io.StringIO(capsys.readouterr().out), dtype=DTYPES)  # type: ignore[arg-type]
     assert found["row"].unique().tolist() == ["id0", "id1", "id2", "id3"]
     assert main(["tables", "--format", "parquet", *SMOKE]) == 2
     assert "name a file with --out" in capsys.readouterr().err
+    for name in ("text", "csv", "parquet"):
+        assert main(["tables", "--format", name, "--out", "nowhere/results", *SMOKE]) == 2
+        assert "--out: found 'nowhere/results'; its folder does not exist" in capsys.readouterr().err
 
 
 def test_printed_numbers_are_there_where_nothing_can_be_planned(
@@ -149,7 +163,7 @@ def test_printed_numbers_are_there_where_nothing_can_be_planned(
     assert (found["missing"] == NOT_PLANNED).all()
 
 
-def test_claims_are_judged_on_them(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_claims_are_checked_on_them(rendered: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "--set", "scale=smoke", "--set", "papers=[ssa-gan]", "--format", "json"]) == 0
     entries = {entry["id"]: entry for entry in json.loads(capsys.readouterr().out) if entry["paper"] == "ssa-gan"}
     assert (entries["ssacn-helps"]["printed"], entries["ssacn-helps"]["rebuilt"]) == ("holds", "fails")
@@ -221,5 +235,5 @@ def test_hostile_text_appears_as_it_is_in_the_terminal(rendered: Path, capsys: p
     said = next(line for line in csv.DictReader(io.StringIO(capsys.readouterr().out)) if line["id"] == "ssacn-helps")
     assert said["says"].startswith(f"'{HOSTILE}")
     assert main(["audit", "--format", "json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert next(one for one in told if one["id"] == "ssacn-helps")["says"] == HOSTILE + escape
+    entries = json.loads(capsys.readouterr().out)
+    assert next(one for one in entries if one["id"] == "ssacn-helps")["says"] == HOSTILE + escape

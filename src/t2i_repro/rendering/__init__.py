@@ -1,1 +1,1 @@
-"""Rendering: tables and figures beside print, and the HTML report. Only figures need torch."""
+"""Tables, figures, the site and the terminal. Only figures of generated images need torch."""

@@ -1,4 +1,4 @@
-"""`docs/divergences.md` on the page: its sections as HTML, and which of them are about a paper."""
+"""`docs/divergences.md` for the site: its sections as HTML, by paper."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<strong>.+?)\*\*|\*(?P<em>[^*\s](
 
 @dataclass
 class Entry:
-    """A heading, its anchor, and the text below it. ``entries``: those of the headings one level down."""
+    """A heading, its anchor, and the text below it. ``entries``: the headings one level below."""
 
     title: str
     anchor: str
@@ -18,11 +18,11 @@ class Entry:
 
     @property
     def html(self) -> str:
-        """Markup; everything in it is escaped."""
+        """The text as HTML, escaped."""
         return blocks(self.lines)
 
     def about(self, paper: str) -> "Entry | None":
-        """What of it is about a paper, by its headings; None where nothing is."""
+        """The part that is about a paper, going by headings; None if there is none."""
         if names(self.title, paper):
             return self
         kept = [entry for entry in self.entries if names(entry.title, paper)]
@@ -30,7 +30,7 @@ class Entry:
 
 
 def read_divergences(text: str) -> list[Entry]:
-    """Sections (``##``) with their entries (``###``). Text before the first section is left out."""
+    """Parse sections (``##``) with their entries (``###``). Skips text before the first section."""
     sections: list[Entry] = []
     for line in text.splitlines():
         if line.startswith("## "):
@@ -53,7 +53,7 @@ def names(title: str, paper: str) -> bool:
 
 
 def blocks(lines: list[str]) -> str:
-    """Paragraphs and flat lists, the Markdown that the document uses; everything else is text."""
+    """Convert paragraphs and flat lists, the only Markdown blocks that the document uses, to HTML."""
     items: list[tuple[bool, str]] = []
     fresh = True
     for line in lines:
@@ -78,7 +78,7 @@ def blocks(lines: list[str]) -> str:
 
 
 def inline(text: str) -> str:
-    """Code, bold and emphasis."""
+    """Convert code, bold and emphasis to HTML."""
     html, end = "", 0
     for found in INLINE.finditer(text):
         tag, inner = found.lastgroup or "", found[found.lastgroup or 0]

@@ -107,7 +107,7 @@ class Site:
         self.overview(audited, runs)
         self.copy_records()
         built = [figure for figures in self.figures.values() for figure in figures if not figure.reason]
-        claims = sum(len(judged) for judged in audited.claims.values())
+        claims = sum(map(len, audited.claims.values()))
         return {
             "tables": sum(map(len, self.tables.values())),
             "figures": len(built),

@@ -127,7 +127,7 @@ def draw_losses(run: Artefact, site: Path, note: str) -> list[Chart]:
     if charts:
         files = site / "files"
         shutil.copyfile(path, files / f"losses-{run.key}.csv")
-        text = chart_file(charts, f"{run.key}; {note}")
+        text = chart_file(charts, f"{run.key}; {note} Horizontal axis: training step.")
         (files / f"losses-{run.key}.svg").write_text(text, encoding="utf-8")
     return charts
 

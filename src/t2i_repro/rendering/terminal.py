@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     project = Path(".")
+    if args.out is not None and not args.out.parent.is_dir():
+        raise ReproError(f"tables: --out: found {str(args.out)!r}; its folder does not exist, make it first")
     papers = choose_tables(load_papers(project), args.paper, args.table)
     contents = current_tables(project, args.set)
     if args.format == "text":

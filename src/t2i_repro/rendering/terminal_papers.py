@@ -1,4 +1,4 @@
-"""`t2i-repro papers`: the papers of the registry, how much of each can be rebuilt, and what is built."""
+"""`t2i-repro papers`: the papers of the registry, what can be rebuilt of each, and what is built."""
 
 import argparse
 import sys
@@ -34,8 +34,8 @@ def main(args: argparse.Namespace) -> None:
         chosen = "" if paper_id in params["papers"] else "  (not among `papers` of params.yaml)"
         print(f"{paper_id:10} {paper['title']}{chosen}\n{'':10} {paper['authors']}. {paper['source']}.", file=file)
         for table_id, table in paper["tables"].items():
-            told = table_state(project, table, planned.get(f"{paper_id}-{table_id}"))
-            print(f"{'':10}   {table_id:18} {told:36}  {table['where']}", file=file)
+            state = table_state(project, table, planned.get(f"{paper_id}-{table_id}"))
+            print(f"{'':10}   {table_id:18} {state:36}  {table['where']}", file=file)
         for figure_id, figure in paper["figures"].items():
             node = planned.get(f"{paper_id}-{figure_id}")
             state = "built" if node is not None and (project / node.record).exists() else "not built"
@@ -46,13 +46,13 @@ def main(args: argparse.Namespace) -> None:
 
 
 def plan_all(project: Path, settings: dict[str, Any], papers: list[str]) -> dict[str, Node]:
-    """Tables and figures of every paper, by name, whichever `papers` are chosen."""
+    """Plan tables and figures of every paper, chosen in params.yaml or not. Returns them by name."""
     nodes = Planner(project, {**settings, "papers": papers}).nodes.values()
     return {node.name: node for node in nodes if node.kind in ("table", "figure")}
 
 
 def table_state(project: Path, table: dict[str, Any], node: Node | None) -> str:
-    """`9 of 21 cells can be rebuilt, 9 are`."""
+    """How much of a table can be rebuilt and is: `9 of 21 cells can be rebuilt, 9 are`."""
     measured = [measured_in(row, column) for row in table["rows"].values() for column in table["columns"].values()]
     if node is None:
         ours = Counter("system" in cell for cell in measured)[True]
