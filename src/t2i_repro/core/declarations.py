@@ -1,6 +1,6 @@
 """Things that declare themselves: one module of a package holds one, and whoever needs them all reads the package."""
 
-from functools import cache, reduce
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import TypeVar
@@ -28,7 +28,7 @@ def declared(package: str, kind: type[T]) -> dict[str, T]:
 
 
 def resolve(reference: str) -> object:
-    """The object that ``package.module:name`` refers to, or ``package.module:Class.method``. Declarations refer so to
-    what needs torch, and stay free of it."""
+    """The object that ``package.module:name`` refers to. Declarations refer so to what needs torch, and stay free of
+    it."""
     module, _, name = reference.partition(":")
-    return reduce(getattr, name.split("."), import_module(module))
+    return getattr(import_module(module), name)

@@ -179,8 +179,8 @@ class ModulatedBlock(nn.Module):
         local, _ = attend(features, words, words, text.padding, self.mask)
         sentence = self.sentence(text.sentence)[:, :, None, None]
         agreement = torch.sigmoid((features * sentence).sum(1, keepdim=True) * features.shape[1] ** -0.5)
-        seen = torch.cat([local, sentence * agreement], dim=1)
-        modulated = torch.addcmul(self.beta(seen), self.norm(features), 1 + self.gamma(seen))
+        attended = torch.cat([local, sentence * agreement], dim=1)
+        modulated = torch.addcmul(self.beta(attended), self.norm(features), 1 + self.gamma(attended))
         return features + self.layers(modulated)
 
 

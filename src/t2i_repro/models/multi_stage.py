@@ -18,7 +18,7 @@ The keys that shape the generator (those of discriminators: ``stage_discriminato
 
 fusion.kind: none | concatenation | attention | dynamic-memory | spatial-memory (heads, grid, kernel) |
 attention-modulation (blocks). ``text`` of a stage: ``words``, or ``sentence`` for GR-GAN's S stage, where one
-sentence vector takes the words' place. The last stage paints ``image_size``, each one before it half of the next.
+sentence vector takes the words' place. The last stage generates ``image_size``, each one before it half of the next.
 
     AttnGAN     attention; attention                       StackGAN++  concatenation; concatenation
     DM-GAN      dynamic-memory; dynamic-memory             MSMT-GAN    n-gram; spatial-memory x 6 heads, twice

@@ -234,11 +234,11 @@ def narrowing(channels_in: int, channels_out: int) -> nn.Sequential:
 class NestedDiscriminator(nn.Module):
     """D_i: image [B, 3, size, size] and sentence embedding [B, text_dim] to ``NestedScores``.
 
-    Stride-2 convolutions halve the image down to 8x8, a 5x5 convolution gives the 4x4 map that the pair head sees.
+    Stride-2 convolutions halve the image down to 8x8, a 5x5 convolution gives the 4x4 map that the pair head reads.
     ``patches`` is R: a kernel of m + 1 - R on a map of m x m gives R x R scores. R up to 4 uses the 4x4
     map; a larger one (5, up to 8) uses the 8x8 map. 0: no image head.
-    ``wide``: the layout of the released 256 px discriminator, whose 8x8 map already has the full width; it sees the
-    image head if R > 4. Widths double from one convolution to the next up to ``peak``; the last map has
+    ``wide``: the layout of the released 256 px discriminator, whose 8x8 map already has the full width; the image
+    head reads it if R > 4. Widths double from one convolution to the next up to ``peak``; the last map has
     ``features`` channels.
     """
 
@@ -268,8 +268,8 @@ class NestedDiscriminator(nn.Module):
         )
         self.narrow = narrowing(widths[-1], features)
         self.pair = PairHead(features, text_dim, cond_dim, features, bias=True)
-        seen = WIDE if patches > HEAD_SIZE else HEAD_SIZE
-        self.image = nn.Conv2d(features, 1, seen + 1 - patches) if patches else None
+        side = WIDE if patches > HEAD_SIZE else HEAD_SIZE
+        self.image = nn.Conv2d(features, 1, side + 1 - patches) if patches else None
         initialise_dcgan(self)
 
     def forward(self, images: Tensor, text: Tensor) -> NestedScores:
@@ -315,7 +315,7 @@ class NestedDiscriminators(nn.Module):
         sizes = [image.shape[-1] for image in images]
         expected = [self.by_scale[str(scale)].size for scale in self.scales]
         if sizes != expected:
-            raise ReproError(f"discriminators for images of {expected} px were given {sizes}")
+            raise ReproError(f"images: found sizes {sizes}, expected {expected} px, those of the discriminators")
         return [self.by_scale[str(scale)](image, text) for scale, image in zip(self.scales, images, strict=True)]
 
 

@@ -147,8 +147,8 @@ class MaskPredictor(nn.Module):
 class SemanticSpatialBlock(nn.Module):
     """SSACN of SSA-GAN: [upsample], mask predictor, two SSCBN sharing one mask, residual sum with a gain.
 
-    ``mask_source`` ``code``: the predictor sees the block's input before upsampling and its *logits* are
-    upsampled (bilinear, corners aligned); ``printed`` (Sec. 3.2): it sees the upsampled features.
+    ``mask_source`` ``code``: the predictor reads the block's input before upsampling and its *logits* are
+    upsampled (bilinear, corners aligned); ``printed`` (Sec. 3.2): it reads the upsampled features.
     ``masked=False`` omits the predictor and uses m = 1. ``forward`` returns (features, mask or None).
     """
 
