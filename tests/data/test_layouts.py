@@ -193,6 +193,7 @@ def test_coco_captions_stay_with_their_image(tmp_path: Path) -> None:
     data, facts = prepared(tmp_path, tmp_path / "out", "coco")
     assert facts["handled"] == {"captions not in UTF-8": 1}
     assert facts["classes"] == {"train": None, "test": None}
+    assert not data.has_classes
     assert data.class_ids.tolist() == [0, 1, 2, 3]  # no classes: no two images share one
     for image, key in enumerate((10, 20, 11, 21)):
         assert all(str(key) in data.caption(caption) for caption in data.caption_ids(image))
@@ -291,7 +292,10 @@ def test_a_file_changed_within_its_timestamp_is_not_trusted(tmp_path: Path) -> N
 
 def test_planning_needs_no_heavy_library() -> None:
     heavy = ("torch", "numpy", "PIL", "scipy")
-    code = f"import sys, t2i_repro.data.manifest; print([name for name in {heavy} if name in sys.modules])"
+    code = (
+        "import sys, t2i_repro.data.manifest; from t2i_repro.data.layout import layouts; assert layouts();"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -86,6 +86,10 @@ class Layout(ABC):
     def read(self, base: Path, year: int | None) -> RawIndex:
         """Images, captions, classes, splits, boxes. Raises ReproError naming the file and the entry that is wrong."""
 
+    def train_images(self, year: int | None) -> int | None:
+        """Images of the official training split, for plans without data; None: not known."""
+        return None
+
     def draw_standin(self, base: Path, size: StandinSize, year: int | None) -> None:
         """Write a procedural stand-in that `read` accepts: a function of ``size`` alone, test classes after those of
         the training split. Raises ReproError where the layout has none."""

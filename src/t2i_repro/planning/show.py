@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from t2i_repro.core.config import add_settings, parse_settings
 from t2i_repro.core.text import visible
+from t2i_repro.data.layout import layouts
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.registry import metrics
@@ -23,9 +24,6 @@ from t2i_repro.registry.systems import NoEntryError
 
 # Keys of a system, or of one of its stages, that define what the generator is trained on.
 LOSSES = ("adversarial", "matching", "gammas", "kl", "similarity", "redundancy", "distillation", "image_loss")
-# Training images of the official splits, by layout and year: the class splits of Reed et al. (2016) for CUB and
-# Oxford-102, train2014 for COCO (docs/data.md).
-OFFICIAL = {("cub", None): 8_855, ("oxford", None): 7_034, ("coco", 2014): 82_783}
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,7 @@ def training_images(graph: Graph, dataset: str, image_size: int) -> tuple[int | 
             prepared = graph.project / graph.prepare(dataset, size).folder
             if (prepared / "record.json").exists():
                 return len(Prepared(prepared).splits["train"]), f"prepared data: {prepared.name}"
-    count = OFFICIAL.get((entry["layout"], entry.get("year")))
+    count = None if "folder" in entry else layouts()[entry["layout"]].train_images(entry.get("year"))
     known = "official split; the data are not prepared here"
     return count, known if count else "no prepared data, and no official split is known"
 

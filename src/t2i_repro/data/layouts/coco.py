@@ -48,6 +48,9 @@ class Coco(Layout):
                 images.append(RawImage(picture, Path(name).stem, None, split, None, lines))
         return RawIndex(images, handled=dict(handled))
 
+    def train_images(self, year: int | None) -> int | None:
+        return 82_783 if year == 2014 else None
+
     def draw_standin(self, base: Path, size: StandinSize, year: int | None) -> None:
         from t2i_repro.data.procedural.coco import write_coco  # keeps NumPy and Pillow out of planning
 

@@ -57,6 +57,9 @@ class Cub(Layout):
         used = {image.class_id for image in images}
         return RawIndex(images, {key: name for key, name in names.items() if key in used})
 
+    def train_images(self, year: int | None) -> int | None:
+        return 8_855
+
     def draw_standin(self, base: Path, size: StandinSize, year: int | None) -> None:
         from t2i_repro.data.procedural.cub import write_cub  # keeps NumPy and Pillow out of planning
 

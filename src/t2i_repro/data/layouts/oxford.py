@@ -48,6 +48,9 @@ class Oxford(Layout):
             images.append(RawImage(pictures[stem], stem, label, splits[name], None, text))
         return RawIndex(images, dict(sorted(names.items())))
 
+    def train_images(self, year: int | None) -> int | None:
+        return 7_034
+
     def draw_standin(self, base: Path, size: StandinSize, year: int | None) -> None:
         from t2i_repro.data.procedural.oxford import write_oxford  # keeps NumPy and Pillow out of planning
 
