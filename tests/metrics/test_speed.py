@@ -1,7 +1,7 @@
 """Speed relative to the libraries: ratios of CPU seconds of alternating runs, which a busy machine slows alike.
 
-No wall time is asserted. Bounds are far below what is measured (docs/metrics.md, "Speed"): they hold on other processors
-and fail when the optimisation that a function rests on is lost.
+No wall time is asserted. Bounds are far below what is measured (docs/metrics.md, "Speed"): they hold on other
+processors and fail when the optimisation that a function rests on is lost.
 """
 
 import copy

@@ -165,7 +165,8 @@ def open_inception_tf(folder: Path, record: Record, device: torch.device, prepar
     It includes the resize of TensorFlow 1 and (x - 128) / 128. Outputs: the 2048 features of pool3, and 1008 logits
     without the bias, which the released IS code leaves out.
     """
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # slow, for this one network
+    # Slow to load, and only for this network.
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     path = asset_weights(folder, record)
     port = FeatureExtractorInceptionV3(
@@ -182,7 +183,8 @@ def open_inception_tf(folder: Path, record: Record, device: torch.device, prepar
 def open_clip_weights(folder: Path, record: Record, device: torch.device, preparation: str) -> FeatureExtractor:
     """OpenAI's CLIP through open_clip (its QuickGELU configuration), from the downloaded weights; captions are cut
     to 77 tokens."""
-    import open_clip  # slow, for these two networks
+    # Slow to load, and only for released CLIPs.
+    import open_clip
 
     path = asset_weights(folder, record)
     model = open_clip.load_openai_model(str(path), precision="fp32", device="cpu")

@@ -169,7 +169,8 @@ def _cholesky(covariance: Float64) -> Float64 | None:
     """Upper triangular factor, or None where the covariance is singular or nearly so."""
     if not covariance.size:
         return covariance
-    from scipy.linalg import lapack  # a third of the start of any `score`, needed by few
+    # SciPy takes a third of the start of any `score`, and few need it.
+    from scipy.linalg import lapack
 
     lower, failed = lapack.dpotrf(covariance, lower=1, clean=1)
     if failed or np.diag(lower).min() ** 2 < CONDITION * np.diag(covariance).max():
@@ -196,6 +197,7 @@ def _trace_of_root(factor: Callable[[], Float64], other: Callable[[], Float64], 
     rows = factor()
     if min(rows.size, covariance.size) == 0:
         return 0.0
+    # As above: keeps SciPy out of scores without a Fréchet distance.
     from scipy.linalg import eigvalsh
 
     values = eigvalsh(_product(rows, covariance), driver="evd", overwrite_a=True, check_finite=False)
@@ -212,6 +214,7 @@ def _trace_of_root(factor: Callable[[], Float64], other: Callable[[], Float64], 
 def _product(rows: Float64, covariance: Float64) -> Float64:
     """The lower triangle of F S F', F = ``rows``; where F is triangular at half the cost of two products."""
     if rows.shape[0] == rows.shape[1] and not np.tril(rows, -1).any():
+        # As above.
         from scipy.linalg import lapack
 
         product, _ = lapack.dsygst(covariance, rows.T, itype=2, lower=1)
