@@ -18,29 +18,30 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from t2i_repro.core.config import load_params
+from t2i_repro.core.declarations import resolve
 from t2i_repro.data.batches import Batch
 from t2i_repro.data.sentence_batches import SentenceBatch
 from t2i_repro.models.build import build_generator, count_parameters
-from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
-from t2i_repro.models.encoders.damsm_image import ImageEncoder
-from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.damsm import DamsmImageEncoder, DamsmTextEncoder
 from t2i_repro.models.encoders.itm import ITM, OpenClip
+from t2i_repro.models.family import family_of
 from t2i_repro.models.state import reproducible, save_torch
-from t2i_repro.planning.counts import SENTENCE, VOCABULARIES
+from t2i_repro.models.text_encoder import text_encoders
+from t2i_repro.planning.counts import VOCABULARIES
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import NoEntryError, resolve_systems, system_on
 from t2i_repro.sampling.text import TextConditioner
 from t2i_repro.sampling.text_encoders import CharCnnRnnText, ClipTextCache, DamsmText, ItmText
 from t2i_repro.training.gan import GAN, GanInputs
-from t2i_repro.training.train import SYSTEMS
 
 PROJECT = Path(__file__).resolve().parents[1]
 BATCH = 4
@@ -150,21 +151,23 @@ class Damsm(DamsmText):
     """With the image side at hand: Inception-v3 under its two projections."""
 
     def image_encoder(self) -> nn.Module:
-        return ImageEncoder(build_trunk("inception"), self.dim)
+        return DamsmImageEncoder(build_backbone("inception"), self.dim)
 
 
 def text_side(encoder: str, words: int, dataset: str) -> TextConditioner:
     if encoder == "damsm":
-        return Damsm(TextEncoder(VOCABULARIES.get(dataset, VOCABULARIES["cub"])), words)
+        return Damsm(DamsmTextEncoder(VOCABULARIES.get(dataset, VOCABULARIES["cub"])), words)
     if encoder == "char-cnn-rnn":
-        return CharCnnRnnText(CharCnnRnn(), np.zeros((0, SENTENCE[encoder]), np.float32), "mean-of-4", "first")
+        return CharCnnRnnText(
+            CharCnnRnn(), np.zeros((0, text_encoders()[encoder].dim), np.float32), "mean-of-4", "first"
+        )
     itm = ITM(OpenClip())
     rows = np.random.default_rng(0).integers(1, VOCABULARY - 2, (BATCH, CONTEXT))
     rows[:, words + 1], rows[:, words + 2 :] = VOCABULARY - 1, 0
     with torch.no_grad():
         features, embeddings = itm.clip.eval().text(torch.from_numpy(rows))
-    kept = ClipTextCache(features[:, : words + 1].half().numpy(), embeddings.numpy(), rows.astype(np.int32))
-    return ItmText(itm, kept, lambda text: rows[int(text)], words)
+    cache = ClipTextCache(features[:, : words + 1].half().numpy(), embeddings.numpy(), rows.astype(np.int32))
+    return ItmText(itm, cache, lambda text: rows[int(text)], words)
 
 
 def base_of(system: Described, dataset: str, folder: Path) -> Path | None:
@@ -173,7 +176,9 @@ def base_of(system: Described, dataset: str, folder: Path) -> Path | None:
         return None
     before = system_of(system["after"], dataset)
     sizes = before["train"]["image_size"], before["train"]["base_size"]
-    save_torch(folder / "generator.pt", build_generator(before, *sizes, SENTENCE[before["encoder"]]).state_dict())
+    save_torch(
+        folder / "generator.pt", build_generator(before, *sizes, text_encoders()[before["encoder"]].dim).state_dict()
+    )
     return folder
 
 
@@ -185,10 +190,11 @@ def in_training(name: str, dataset: str) -> tuple[GAN, Batch]:
         base = base_of(system, dataset, Path(folder))
         spec = {**system.pop("train"), "system": system, "seed": 0, "batch": BATCH}
         side = text_side(encoder, spec["words"], dataset)
-        sentence = SENTENCE[encoder] if encoder == "char-cnn-rnn" else None
+        sentence = text_encoders()[encoder].dim if encoder == "char-cnn-rnn" else None
         vocabulary = VOCABULARIES.get(dataset, VOCABULARIES["cub"])
         batches = RandomBatches(spec["image_size"], spec["words"], vocabulary, sentence)
-        gan = SYSTEMS[system["kind"]](GanInputs(spec, side, batches, CPU, None, base))  # type: ignore[arg-type]
+        trainer = cast(type[GAN], resolve(family_of(system).trainer))
+        gan = trainer(GanInputs(spec, side, batches, CPU, None, base))  # type: ignore[arg-type]
     for optimiser in gan.optimisers().values():  # a step along a gradient of zero: what they keep, they have then
         for group in optimiser.param_groups:
             for parameter in group["params"]:

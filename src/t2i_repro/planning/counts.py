@@ -1,40 +1,40 @@
-"""Verb ``params``: parameters of every system at full width, counted without allocating any."""
+"""`t2i-repro params`: parameters of every system at full width, counted on the meta device."""
 
 import argparse
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from t2i_repro.core.config import merged
+from t2i_repro.core.declarations import resolve
 from t2i_repro.models.build import build_discriminator, build_generator, count_parameters
 from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
-from t2i_repro.models.encoders.damsm_image import ImageEncoder
-from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.damsm import DamsmImageEncoder, DamsmTextEncoder
 from t2i_repro.models.encoders.itm import ITM, OpenClip
 from t2i_repro.models.text_encoder import text_encoders
 from t2i_repro.planning.params import read_params
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import NoEntryError, resolve_systems, system_on
 
-# Words of the datasets' captions as AttnGAN's code keeps them, padding included; Oxford's are not published.
+# Words of the captions as AttnGAN's code keeps them, padding included; those of Oxford-102 are not published.
 VOCABULARIES = {"cub": 5_450, "coco": 27_297}
-SENTENCE = {"damsm": 256, "itm": 512, "char-cnn-rnn": 1024}
 # Released configurations that no row names.
 RELEASED: dict[str, tuple[str, dict[str, Any]]] = {"df-gan (released, width 32)": ("df-gan", {"width": 32})}
 
 
 @dataclass(frozen=True)
 class Counts:
-    """``discriminators`` train; ``released`` are those of the released code, unused parameters included. ``text``: the
-    text encoder; ``test_time``: generator and text encoder, as MSMT-GAN Table 2 counts. None: not known."""
+    """Parameters of one system on one dataset. ``discriminators``: those that are trained; ``released``: as created by
+    the released code, with unused parameters. ``text``: the text encoder; ``test_time``: generator and text encoder, as
+    in MSMT-GAN Table 2. None: unknown."""
 
     system: str
     dataset: str
@@ -47,10 +47,12 @@ class Counts:
 
 
 def encoders() -> dict[str, int]:
-    """Parameters of what systems share, by name."""
+    """Parameters of the encoders that systems share, by name."""
     with torch.device("meta"):
-        image, itm = ImageEncoder(build_backbone("inception"), SENTENCE["damsm"]), ITM(OpenClip())
-        found = {f"text encoder, {dataset}": count_parameters(TextEncoder(v)) for dataset, v in VOCABULARIES.items()}
+        image, itm = DamsmImageEncoder(build_backbone("inception"), text_encoders()["damsm"].dim), ITM(OpenClip())
+        found = {
+            f"text encoder, {dataset}": count_parameters(DamsmTextEncoder(v)) for dataset, v in VOCABULARIES.items()
+        }
         found["DAMSM image encoder"] = count_parameters(image)
         found["DAMSM image encoder, trained"] = count_parameters(image, trainable=True)
         found["ITM on CLIP RN101"] = count_parameters(itm)
@@ -61,16 +63,19 @@ def encoders() -> dict[str, int]:
 
 @cache
 def text_count(encoder: str, dataset: str) -> int | None:
-    """Parameters of the text encoder that a system needs at test time."""
+    """Parameters of a text encoder at the papers' size; None if they depend on a vocabulary that is unknown."""
+    reference = text_encoders()[encoder].full_size
+    if reference is None:
+        return None
+    build = cast(Callable[[int], nn.Module], resolve(reference))
+    words = [VOCABULARIES[dataset]] if dataset in VOCABULARIES else [1, 2]  # equal counts: no dependence
     with torch.device("meta"):
-        if encoder == "damsm":
-            words = VOCABULARIES.get(dataset)
-            return None if words is None else count_parameters(TextEncoder(words))
-        return count_parameters(CharCnnRnn() if encoder == "char-cnn-rnn" else ITM(OpenClip()))
+        found = {count_parameters(build(vocabulary)) for vocabulary in words}
+    return found.pop() if len(found) == 1 else None
 
 
 def each(network: nn.Module) -> tuple[int, ...]:
-    """Counts of the networks in a list, or of the one network."""
+    """Trainable parameters of each network in a list, or of the single network."""
     children = list(network.children())
     if len(children) == 1 and isinstance(children[0], nn.ModuleDict):
         network = children[0]
@@ -79,8 +84,8 @@ def each(network: nn.Module) -> tuple[int, ...]:
 
 
 def network_counts(system: dict[str, Any], text_dim: int, as_released: bool = False) -> tuple[int, tuple[int, ...]]:
-    """Parameters of the generator and of each discriminator of a system whose sentence embedding has `text_dim`
-    numbers. `as_released`: with those that the released discriminators create and never use."""
+    """Parameters of the generator and of each discriminator of a system that reads sentence embeddings [text_dim].
+    ``as_released``: with those that the released discriminators create and never use."""
     size, base = system["train"]["image_size"], system["train"]["base_size"]
     with torch.device("meta"):
         generator = count_parameters(build_generator(system, size, base, text_dim))
@@ -97,7 +102,7 @@ def count(name: str, dataset: str, system: dict[str, Any]) -> Counts:
 
 
 def counts(project: Path) -> Iterator[Counts]:
-    """Every system of the papers on CUB, on COCO, and on Oxford-102 where its networks are others there; then the
+    """Count every system on the datasets with a known vocabulary, and on others where its generator differs; then the
     released configurations."""
     datasets = tuple(read_params(project)["datasets"])
     systems = resolve_systems(load_definitions(project), datasets)
