@@ -10,6 +10,7 @@ import yaml
 from project_copy import Copy
 
 from t2i_repro.core.artefact import KINDS
+from t2i_repro.rendering.figures import KINDS as FIGURES
 
 NAMES = {"PIL": "pillow", "yaml": "pyyaml", "torch_fidelity": "torch-fidelity", "open_clip": "open-clip-torch"}
 # A dependency of jsonschema.
@@ -66,13 +67,12 @@ def test_an_environment_has_what_its_verbs_import(project: Path) -> None:
     found = rules(project)
     assert {verb for _, _, verb in found} == {kind.verb for kind in KINDS.values()}
     for rule, environment, verb in found:
-        # `render` draws tables and figures, and imports the module for the one it is asked for.
-        start = (
-            "t2i_repro.rendering.tables"
-            if rule == "table"
-            else next(kind.module for kind in KINDS.values() if kind.verb == verb)
-        )
-        needed = imported(start, project / "src", set()) | imported("t2i_repro.cli", project / "src", set())
+        # Rules that share a verb are called after the kind that they build.
+        kinds = [KINDS[rule]] if rule in KINDS else [kind for kind in KINDS.values() if kind.verb == verb]
+        modules = {"t2i_repro.cli", *(kind.module for kind in kinds)}
+        if rule == "figure":
+            modules |= {reference.partition(":")[0] for reference in FIGURES.values()}
+        needed = set().union(*(imported(module, project / "src", set()) for module in modules))
         names = {NAMES.get(name, name) for name in needed} - NOT_PINNED
         assert names <= set(pins(project / f"workflow/envs/{environment}.yaml")), f"rule {rule}"
 
