@@ -1,11 +1,11 @@
-"""Speed of our metrics beside the libraries that are installed, in one interleaved run.
+"""Speed of our metrics compared with the installed libraries, in one interleaved run.
 
     python benchmarks/metrics.py [--rounds 5] [--only frechet,ms-ssim] [--threads 2]
 
-Contestants of one task take turns, round after round, so that whatever else the machine does hits all of them. Each
-round gives one ratio to ours, and the table has the median of these with the lowest and the highest: seconds of two
-separate runs are never compared, and none are stored. CPU seconds count every thread and hold on a busy machine; wall
-seconds mean something on a quiet one. Libraries come from an environment of their own; those absent are named.
+Contestants of one task alternate, round after round, so that other load on the machine affects all of them. Each
+round gives one ratio to ours; the table has the median ratio with the lowest and the highest. Seconds of two separate
+runs are never compared, and none are stored. CPU seconds count every thread and hold on a busy machine; wall seconds
+need a quiet one. Libraries come from an environment of their own; missing ones are named.
 """
 
 import argparse
@@ -35,7 +35,7 @@ Contestants = dict[str, Callable[[], float]]
 
 
 class Task(NamedTuple):
-    """``contestants``: ours first. ``wanted``: by how much ours has to be faster, by the start of a name."""
+    """``contestants``: ours first. ``wanted``: ratio that ours has to reach, by the start of a contestant's name."""
 
     title: str
     contestants: Contestants
@@ -64,10 +64,10 @@ def frechet() -> Iterator[Task]:
     for dimensions, count, fewer in ((512, 5000, 400), (2048, 5000, 1000)):
         first, second = features(count, dimensions, 1), features(count, dimensions, 2) * 1.1
         one, other = Moments.of(first), Moments.of(second)
-        given = one.mean, one.covariance, other.mean, other.covariance
-        contestants: Contestants = {"ours": partial(frechet_from_moments, *given)}
+        arguments = one.mean, one.covariance, other.mean, other.covariance
+        contestants: Contestants = {"ours": partial(frechet_from_moments, *arguments)}
         wanted = {"scipy": 10.0, "": 1.0} if dimensions == 2048 else {}
-        yield Task(f"Frechet from moments, {dimensions}-d", contestants | libraries(*given), wanted)
+        yield Task(f"Frechet from moments, {dimensions}-d", contestants | libraries(*arguments), wanted)
         few = first[:fewer]
         moments = Moments.of(few)
         contestants = {"ours, with both moments": partial(frechet_distance, few, second)}
@@ -90,7 +90,7 @@ def libraries(mean1: np.ndarray, covariance1: np.ndarray, mean2: np.ndarray, cov
             "frechet_inception_distance"
         ]
     if torchmetrics := library("torchmetrics.image.fid"):
-        tensors = [torch.from_numpy(given) for given in (mean1, covariance1, mean2, covariance2)]
+        tensors = [torch.from_numpy(array) for array in (mean1, covariance1, mean2, covariance2)]
         contestants["torchmetrics"] = lambda: float(torchmetrics._compute_fid(*tensors))
     if pytorch_fid := library("pytorch_fid.fid_score"):
         contestants["pytorch-fid"] = lambda: pytorch_fid.calculate_frechet_distance(
@@ -189,30 +189,33 @@ def inception() -> Iterator[Task]:
             layer.running_var.uniform_(0.5, 1.5, generator=draw)
     state = {name: value.clone() for name, value in port.state_dict().items()}
     images = torch.randint(0, 256, (32, 3, 256, 256), dtype=torch.uint8, generator=draw)
-    looks: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"torch-fidelity": lambda given: port(given)[0]}
+    extractors: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"torch-fidelity": lambda batch: port(batch)[0]}
     if torchmetrics := library("torchmetrics.image.fid"):
         theirs = inception_of(torchmetrics.NoTrainInceptionV3, features=["2048"])
         theirs.load_state_dict(state)
-        looks["torchmetrics"] = lambda given: theirs._torch_fidelity_forward(given)[0]
+        extractors["torchmetrics"] = lambda batch: theirs._torch_fidelity_forward(batch)[0]
     if pytorch_fid := library("pytorch_fid.inception"):
         with mock.patch.object(pytorch_fid, "load_state_dict_from_url", return_value=state):
             network = pytorch_fid.InceptionV3().eval()
-        looks["pytorch-fid"] = lambda given: network(given / 255)[0]
+        extractors["pytorch-fid"] = lambda batch: network(batch / 255)[0]
     if library("cleanfid.fid"):
-        print("# clean-fid: its Inception is a file of its own and is not here")
+        print("# clean-fid: its Inception is a separate download")
     ours_network = InceptionTF(inception_of(kind, state), torch.device("cpu"))
 
-    def looked(look: Callable[[torch.Tensor], torch.Tensor], batch: int) -> float:
+    def norm_of_features(extract: Callable[[torch.Tensor], torch.Tensor], batch: int) -> float:
         with torch.inference_mode():
-            return float(torch.cat([look(part) for part in images.split(batch)]).double().norm())
+            return float(torch.cat([extract(part) for part in images.split(batch)]).double().norm())
 
     with torch.inference_mode():
         one, other = ours_network(images[:4])[0], port(images[:4])[0]
     error = float(((one - other).norm(dim=1) / other.norm(dim=1)).max())
     print(f"# Inception: features differ from torch-fidelity's by {error:.1e} relative")
-    contestants: Contestants = {"ours, batches of 16": partial(looked, lambda given: ours_network(given)[0], 16)}
-    for name, look in looks.items():
-        contestants |= {f"{name}, batches of {batch}": partial(looked, look, batch) for batch in (4, 32)}
+    contestants: Contestants = {
+        "ours, batches of 16": partial(norm_of_features, lambda batch: ours_network(batch)[0], 16)
+    }
+    for name, extract in extractors.items():
+        sizes = {f"{name}, batches of {batch}": partial(norm_of_features, extract, batch) for batch in (4, 32)}
+        contestants |= sizes
     yield Task("Inception features of 32 images, 256 px", contestants, {"": 1.7})
 
 
@@ -266,14 +269,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(TASKS), help="comma-separated, of %(default)s")
     parser.add_argument("--threads", type=int, help="of torch; NumPy's and SciPy's follow OMP_NUM_THREADS")
-    given = parser.parse_args()
-    if given.threads:
-        torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     load, versions = os.getloadavg()[0], f"NumPy {np.__version__}, torch {torch.__version__}"
     print(f"# {os.cpu_count()} cores, load {load:.1f}, {torch.get_num_threads()} threads in torch, {versions}")
-    for name in given.only.split(","):
+    for name in args.only.split(","):
         for task in TASKS[name]():
-            compare(task, given.rounds)
+            compare(task, args.rounds)
 
 
 if __name__ == "__main__":
