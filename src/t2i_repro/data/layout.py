@@ -1,6 +1,6 @@
-"""What a raw layout is: the class that each module of `layouts/` has one instance of, and what reading one returns.
+"""`Layout`, the base class of the raw layouts in `layouts/`, the index that reading one returns, and helpers.
 
-A layout reads indices and captions, never pixels. The planner imports layouts, so that importing one loads neither
+A layout reads indices and captions, never pixels. The planner imports layouts, so importing one loads neither
 NumPy nor Pillow.
 """
 

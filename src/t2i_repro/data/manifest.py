@@ -31,8 +31,8 @@ def combine(hashes: Iterable[tuple[str, str]]) -> str:
 
 
 def manifest_digest(layout: Layout, base: Path, year: int | None, cache: Path) -> tuple[str, int]:
-    """Digest and number of all raw files of the dataset in ``base``; where that folder lies and what it is called do
-    not enter.
+    """Digest of the names and content of all raw files of the dataset in ``base``, and their number. The path of
+    ``base`` does not enter.
 
     ``cache`` is a JSON file (made if absent) that remembers the hash of each file by path, size and time of
     modification, so that planning again costs one ``stat`` per file. Raises ReproError when the dataset is not there.

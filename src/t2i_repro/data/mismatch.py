@@ -5,10 +5,10 @@ import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
 
-Numbers = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 
-def mismatched_images(index: Numbers, members: Numbers, class_ids: Numbers, draw: np.random.Generator) -> Numbers:
+def mismatched_images(index: Indices, members: Indices, class_ids: Indices, draw: np.random.Generator) -> Indices:
     """For each image of ``index`` one of ``members``, uniformly among those of another class.
 
     ``class_ids`` [N] of all images; ``members``: the images of the split. The released loaders redraw (StackGAN) or

@@ -9,7 +9,7 @@ from torch import Tensor
 from t2i_repro.core.digest import derive_seed
 from t2i_repro.data.batches import Batch, Batches
 from t2i_repro.data.char_embeddings import Choice, Vectors, choose
-from t2i_repro.data.mismatch import Numbers, mismatched_images
+from t2i_repro.data.mismatch import Indices, mismatched_images
 from t2i_repro.data.prepared import Prepared
 
 
@@ -53,7 +53,7 @@ class SentenceBatches(Batches):
             wrong=self._wrong_images(index, draw),
         )
 
-    def _wrong_images(self, index: Numbers, draw: np.random.Generator) -> Tensor:
+    def _wrong_images(self, index: Indices, draw: np.random.Generator) -> Tensor:
         if not self.wrong:
             return torch.empty(len(index), 3, 0, 0)
         wrong = mismatched_images(index, self._members, self.prepared.class_ids, draw)
