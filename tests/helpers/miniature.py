@@ -4,26 +4,26 @@ import copy
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from project_datasets import DATASETS
-from tiny import CPU, FakeBatches, image_encoder, text_encoder
-from torch import nn
+from tiny import CPU, FakeBatches, TinyText
 
 from t2i_repro.core.config import load_params, merged, resolve_scale
+from t2i_repro.core.declarations import resolve
 from t2i_repro.data.sentence_batches import SentenceBatch
 from t2i_repro.models.build import build_generator
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn
 from t2i_repro.models.encoders.itm import ITM, StandinClip
+from t2i_repro.models.family import family_of
 from t2i_repro.models.state import save_torch
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import NoEntryError, resolve_systems, scaled, system_on
 from t2i_repro.sampling.text import TextConditioner
-from t2i_repro.sampling.text_encoders import CharCnnRnnText, ClipTextCache, DamsmText, ItmText
+from t2i_repro.sampling.text_encoders import CharCnnRnnText, ClipTextCache, ItmText
 from t2i_repro.training.gan import GAN, GanInputs
-from t2i_repro.training.train import SYSTEMS
 
 PROJECT = Path(__file__).parents[2]
 WORDS, TEXT, CAPTIONS = 5, 8, 4
@@ -79,13 +79,8 @@ def itm_text() -> ItmText:
         rows[row, : length + 2] = [18, *range(1, length + 1), 19]
     with torch.no_grad():
         features, embeddings = itm.clip.eval().text(torch.from_numpy(rows))
-    kept = ClipTextCache(features[:, : WORDS + 1].half().numpy(), embeddings.numpy(), rows.astype(np.int32))
-    return ItmText(itm, kept, lambda text: rows[int(text)], WORDS)
-
-
-class DamsmSide(DamsmText):
-    def image_encoder(self) -> nn.Module:
-        return image_encoder()
+    cache = ClipTextCache(features[:, : WORDS + 1].half().numpy(), embeddings.numpy(), rows.astype(np.int32))
+    return ItmText(itm, cache, lambda text: rows[int(text)], WORDS)
 
 
 def sentences() -> CharCnnRnnText:
@@ -94,7 +89,7 @@ def sentences() -> CharCnnRnnText:
 
 
 SIDES: dict[str, Callable[[], TextConditioner]] = {
-    "damsm": lambda: DamsmSide(text_encoder(), WORDS),
+    "damsm": TinyText,
     "itm": itm_text,
     "char-cnn-rnn": sentences,
 }
@@ -128,7 +123,8 @@ def built(name: str, folder: Path) -> tuple[GAN, TextConditioner]:
         base.mkdir(parents=True, exist_ok=True)
         save_torch(base / "generator.pt", network.state_dict())
     parts = GanInputs(spec, side, batches(spec), CPU, None, base)  # type: ignore[arg-type]
-    gan = SYSTEMS[spec["system"]["kind"]](parts)
+    trainer = cast(type[GAN], resolve(family_of(spec["system"]).trainer))
+    gan = trainer(parts)
     awaken(gan)
     return gan, side
 

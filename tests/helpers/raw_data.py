@@ -57,7 +57,9 @@ def replace_line(path: Path, number: int, line: str) -> None:
 def node(root: Path, layout: str = "cub", **changes: Any) -> Node:
     """The node that prepares a dataset below ``root``."""
     spec = {"layout": layout, "year": None, "image_size": 16, "captions_per_image": 2, "boxes": True, "manifest": None}
-    return Node("prepare", layout, "test", {**spec, **changes}, locations={"raw_root": str(root / layouts()[layout].folder)})
+    return Node(
+        "prepare", layout, "test", {**spec, **changes}, locations={"raw_root": str(root / layouts()[layout].folder)}
+    )
 
 
 def prepared(root: Path, out: Path, layout: str = "cub", **changes: Any) -> tuple[Prepared, dict[str, Any]]:

@@ -10,16 +10,16 @@ import torch
 from t2i_repro.core.digest import derive_seed
 from t2i_repro.core.record import hash_files
 from t2i_repro.data.batches import Batch
-from t2i_repro.models.encoders.backbone import build_trunk
-from t2i_repro.models.encoders.damsm_image import ImageEncoder
-from t2i_repro.models.encoders.damsm_text import TextEncoder
+from t2i_repro.models.encoders.backbone import build_backbone
+from t2i_repro.models.encoders.damsm import DamsmImageEncoder, DamsmTextEncoder
+from t2i_repro.sampling.generator import generate_images
 from t2i_repro.sampling.grids import captioned_grid, to_uint8
-from t2i_repro.sampling.painting import paint
-from t2i_repro.sampling.text import Caption, DamsmText
-from t2i_repro.training.checkpoint import save_weights
-from t2i_repro.training.gan import Preview
+from t2i_repro.sampling.text import Caption
+from t2i_repro.sampling.text_encoders import DamsmText
+from t2i_repro.training.gan import GanInputs, Preview
 from t2i_repro.training.loop import Schedule, train
 from t2i_repro.training.one_stage import OneStageGAN
+from t2i_repro.training.trainable import save_weights
 
 VOCABULARY, WORDS, SIDE, CLASSES = 12, 5, 8, 3
 CPU = torch.device("cpu")
@@ -77,31 +77,41 @@ def spec(**changes: Any) -> dict[str, Any]:
     return {"system": system, **top}
 
 
-def text_encoder() -> TextEncoder:
+def text_encoder() -> DamsmTextEncoder:
     torch.manual_seed(1)
-    return TextEncoder(VOCABULARY, embedding=6, hidden=4)
+    return DamsmTextEncoder(VOCABULARY, embedding=6, hidden=4)
 
 
-def image_encoder() -> ImageEncoder:
+def image_encoder() -> DamsmImageEncoder:
     torch.manual_seed(2)
-    return ImageEncoder(build_trunk("standin", 1), 8)
+    return DamsmImageEncoder(build_backbone("standin", 1), 8)
 
 
-def previewer(text: TextEncoder) -> Preview:
-    side = DamsmText(text, WORDS)
+class TinyText(DamsmText):
+    """The text encoder above, with the image encoder above."""
+
+    def __init__(self) -> None:
+        super().__init__(text_encoder(), WORDS)
+
+    def image_encoder(self) -> DamsmImageEncoder:
+        return image_encoder()
+
+
+def previewer(text: DamsmText) -> Preview:
     captions = [Caption("one two three", np.array([1, 2, 3])), Caption("four", np.array([4]))]
 
     def preview(generator: Any) -> Any:
-        noise = np.random.default_rng(0).standard_normal((2, generator.noise), dtype=np.float32)
-        images = to_uint8(paint(generator, side, captions, noise, CPU).images[-1])
+        noise = np.random.default_rng(0).standard_normal((2, generator.noise_dim), dtype=np.float32)
+        images = to_uint8(generate_images(generator, text, captions, noise, CPU).images[-1])
         return captioned_grid(images, [caption.text for caption in captions])
 
     return preview
 
 
 def gan(**changes: Any) -> OneStageGAN:
-    text = text_encoder()
-    return OneStageGAN(spec(**changes), text, image_encoder(), CPU, previewer(text))
+    text = TinyText()
+    batches: Any = FakeBatches()
+    return OneStageGAN(GanInputs(spec(**changes), text, batches, CPU, previewer(text)))
 
 
 SCHEDULE = Schedule("tiny", "0123456789", steps=24, seed=0, checkpoint_every=5, grid_every=10, log_every=1)

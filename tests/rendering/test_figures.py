@@ -33,12 +33,12 @@ class FakeRun:
 
     def __init__(
         self,
-        noise: int = 3,
+        noise_dim: int = 3,
         masks: int = 2,
         stages: int = 1,
         reads_any_word: bool = False,
         ink: int = 0,
-        z: int | None = None,
+        z_dim: int | None = None,
     ) -> None:
         self.noise_dim, self.masks, self.count, self.ink = noise, masks, stages, ink
         self.z_dim = noise if z is None else z
@@ -175,7 +175,7 @@ COMPARED = {
 
 
 def test_all_systems_draw_the_same_captions_with_the_same_noise(studio: Studio, grids: list[Grid]) -> None:
-    runs = {"a": FakeRun(noise=3, ink=100), "b": FakeRun(noise=5, ink=200)}
+    runs = {"a": FakeRun(noise_dim=3, ink=100), "b": FakeRun(noise_dim=5, ink=200)}
     figure = studio.draw(runs, **COMPARED, captions=["a blue wing"], test_captions=3)
     for one, other in zip(runs["a"].noises, runs["b"].noises, strict=True):
         np.testing.assert_array_equal(one, other[:3])
@@ -270,7 +270,7 @@ def test_a_sentence_becomes_another_in_equal_steps(studio: Studio, grids: list[G
 
 
 def test_the_noise_grid_has_z_in_columns_and_epsilon_in_rows(studio: Studio, grids: list[Grid]) -> None:
-    run = FakeRun(noise=5, z=3)
+    run = FakeRun(noise_dim=5, z_dim=3)
     studio.draw({"gan": run}, kind="noise-grid", system="gan", captions=["a wing"], noises=3)
     noise = np.stack(run.noises).reshape(3, 3, 5)
     for place in range(3):

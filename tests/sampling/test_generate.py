@@ -60,7 +60,7 @@ def test_a_picture_is_what_the_run_paints_and_depends_on_nothing_else(flow: Flow
     assert len({path.read_bytes() for path in (tmp_path / "one").iterdir()}) == 3
     loaded = load_run(folder / "train", folder / "prepare", folder / "damsm")
     tokens = Prepared(folder / "prepare").encode(caption)
-    image = loaded.generate([Caption(caption, tokens)], noises(0, 1, loaded.noise))[0]
+    image = loaded.generate([Caption(caption, tokens)], noises(0, 1, loaded.noise_dim))[0]
     with Image.open(tmp_path / "one/01-a-small-bird-s0-0.png") as picture:
         shown = np.asarray(picture)[10:170, 10:170]
     assert np.array_equal(shown[::10, ::10], image)

@@ -21,11 +21,11 @@ from t2i_repro.data.batches import Batch
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError, StorageFull
 from t2i_repro.sampling import export
-from t2i_repro.sampling.draws import Draws
-from t2i_repro.sampling.generator import load_run
+from t2i_repro.sampling.draws import CaptionSampler
+from t2i_repro.sampling.generator import GROUP, generate_images, load_run
 from t2i_repro.sampling.grids import captioned_grid, to_uint8, wrap
-from t2i_repro.sampling.painting import GROUP, paint
-from t2i_repro.sampling.text import Caption, DamsmText
+from t2i_repro.sampling.text import Caption
+from t2i_repro.sampling.text_encoders import DamsmText
 from t2i_repro.training.one_stage import OneStageGAN
 
 
@@ -91,17 +91,17 @@ def test_image_i_depends_on_seed_and_i_alone(
     (tmp_path / "few").mkdir()
     few = np.load(sample(flow, tmp_path / "few", images, batch=batch) / "images.npy")
     loaded = load_run(folder / "train", folder / "prepare", folder / "damsm")
-    draws = Draws(Prepared(folder / "prepare"), "test", loaded.spec["words"], 3)
+    draws = CaptionSampler(Prepared(folder / "prepare"), "test", loaded.spec["words"], 3)
     for i in range(images):
-        alone = loaded.generate(*draws.inputs([i], loaded.noise))[0]
+        alone = loaded.generate(*draws.inputs([i], loaded.noise_dim))[0]
         assert np.array_equal(few[i], alone), i
 
 
 def test_images_that_are_not_finite_are_refused(flow: tuple[Path, dict[str, Node]]) -> None:
     folder, _ = flow
     loaded = load_run(folder / "train", folder / "prepare", folder / "damsm")
-    draws = Draws(Prepared(folder / "prepare"), "test", 6, 3)
-    captions, noise = draws.inputs(range(2), loaded.noise)
+    draws = CaptionSampler(Prepared(folder / "prepare"), "test", 6, 3)
+    captions, noise = draws.inputs(range(2), loaded.noise_dim)
     noise[1, 0] = np.nan
     with pytest.raises(ReproError, match="not finite"):
         loaded.generate(captions, noise)
@@ -117,13 +117,13 @@ def test_floats_do_not_depend_on_companions_either() -> None:
     captions = [Caption("", draw.integers(1, 12, draw.integers(1, 6))) for _ in range(19)]
     text = DamsmText(system.text_encoder, 5)
     noise = draw.standard_normal((19, 100), dtype=np.float32)
-    (images,), masks = paint(system.generator, text, captions, noise, CPU)
+    (images,), masks = generate_images(system.generator, text, captions, noise, CPU)
     order = draw.permutation(19)
-    (again,), masks_again = paint(system.generator, text, [captions[i] for i in order], noise[order], CPU)
+    (again,), masks_again = generate_images(system.generator, text, [captions[i] for i in order], noise[order], CPU)
     assert torch.equal(images[order], again)
     assert all(torch.equal(a[order], b) for a, b in zip(masks, masks_again, strict=True))
     assert [tuple(mask.shape) for mask in masks] == [(19, 1, side, side) for side in (1, 2, 4, 8)]
-    (other,), _ = paint(system.generator, text, [Caption("", np.array([1]))] * 19, noise, CPU)
+    (other,), _ = generate_images(system.generator, text, [Caption("", np.array([1]))] * 19, noise, CPU)
     assert not torch.allclose(images, other)
 
 
@@ -153,8 +153,8 @@ def test_a_run_can_be_sampled_as_it_was_after_an_earlier_epoch(
     for number, snapshot in enumerate((1, None)):
         (tmp_path / str(number)).mkdir()
         images.append(np.load(sample(flow, tmp_path / str(number), 4, snapshot) / "images.npy"))
-    draws = Draws(Prepared(folder / "prepare"), "test", loaded.spec["words"], 3)
-    assert np.array_equal(images[0], loaded.generate(*draws.inputs(range(4), loaded.noise)))
+    draws = CaptionSampler(Prepared(folder / "prepare"), "test", loaded.spec["words"], 3)
+    assert np.array_equal(images[0], loaded.generate(*draws.inputs(range(4), loaded.noise_dim)))
     assert not np.array_equal(*images)
     with pytest.raises(ReproError, match=r"-3\.pt: cannot be read"):
         load_run(folder / "train", folder / "prepare", folder / "damsm", snapshot=3)
@@ -175,10 +175,10 @@ def test_an_encoder_of_another_vocabulary_is_refused(flow: tuple[Path, dict[str,
 
 def test_draws_are_functions_of_seed_and_index(flow: tuple[Path, dict[str, Node]]) -> None:
     prepared = Prepared(flow[0] / "prepare")
-    forth, back = Draws(prepared, "test", 4, 0), Draws(prepared, "test", 4, 0)
+    forth, back = CaptionSampler(prepared, "test", 4, 0), CaptionSampler(prepared, "test", 4, 0)
     ids = [forth.caption_id(i) for i in range(30)]
     assert ids == [back.caption_id(i) for i in reversed(range(30))][::-1]
-    assert ids != [Draws(prepared, "test", 4, 1).caption_id(i) for i in range(30)]
+    assert ids != [CaptionSampler(prepared, "test", 4, 1).caption_id(i) for i in range(30)]
     for i in range(30):
         kept = forth.tokens(i).tolist()
         left = iter(prepared.tokens(ids[i]).tolist())

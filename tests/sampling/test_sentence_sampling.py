@@ -17,9 +17,8 @@ from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.models.encoders.char_cnn_rnn import characters
 from t2i_repro.models.state import load_torch, save_torch
-from t2i_repro.sampling.draws import Draws
-from t2i_repro.sampling.generator import load_run
-from t2i_repro.sampling.painting import paint
+from t2i_repro.sampling.draws import CaptionSampler
+from t2i_repro.sampling.generator import generate_images, load_run
 from t2i_repro.sampling.text_encoders import load_text
 
 CAPTIONS = {"train": "mean-of-4", "test": "first"}
@@ -77,6 +76,10 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> Flow:
     return made
 
 
+def sampler(flow: Flow, seed: int) -> CaptionSampler:
+    return CaptionSampler(Prepared(flow.folder / "data"), "test", 6, seed, "first")
+
+
 def wake(flow: Flow, run: str) -> None:
     """A copy of a run, ``<run>-awake``, with weights large enough to be seen after three steps of training."""
     shutil.copytree(flow.folder / run, flow.folder / f"{run}-awake")
@@ -124,8 +127,8 @@ def test_an_image_is_of_the_first_caption_and_of_its_own_noise(flow: Flow, run: 
     assert not np.array_equal(other, images)
 
     loaded = load_run(flow.folder / run, flow.folder / "data", flow.folder / "text")
-    draws = Draws(prepared, "test", 6, 3, "first")
-    noise = torch.from_numpy(np.stack([draws.noise(i, loaded.noise) for i in range(2)]))
+    draws = CaptionSampler(prepared, "test", 6, 3, "first")
+    noise = torch.from_numpy(np.stack([draws.noise(i, loaded.noise_dim) for i in range(2)]))
     with torch.no_grad():
         sentence = loaded.text.encoder(characters([rows[i]["caption"] for i in range(2)]))
         expected = (loaded.generator(noise, sentence) + 1) * 127.5
@@ -147,7 +150,7 @@ def test_side_outputs_and_earlier_stages_are_sampled_too(flow: Flow, run: str, n
     folder = sample(flow, f"{run}-awake", f"{run}-sides")
     assert {path.stem for path in folder.glob("*.npy")} == set(names)
     loaded = load_run(flow.folder / f"{run}-awake", flow.folder / "data", flow.folder / "text")
-    captions, noise = Draws(Prepared(flow.folder / "data"), "test", 6, 3, "first").inputs(range(2), loaded.noise)
+    captions, noise = sampler(flow, 3).inputs(range(2), loaded.noise_dim)
     stages = loaded.stages(captions, noise)
     for name, images in zip(names, stages, strict=True):
         assert np.array_equal(np.load(folder / f"{name}.npy")[:2], images)
@@ -157,8 +160,8 @@ def test_the_sketch_is_what_the_first_stage_draws(flow: Flow) -> None:
     second, first = (
         load_run(flow.folder / run, flow.folder / "data", flow.folder / "text") for run in ("stage-2", "stage-1")
     )
-    captions, noise = Draws(Prepared(flow.folder / "data"), "test", 6, 3, "first").inputs(range(3), second.noise)
-    assert np.array_equal(second.stages(captions, noise)[0], first.generate(captions, noise[:, : first.noise]))
+    captions, noise = sampler(flow, 3).inputs(range(3), second.noise_dim)
+    assert np.array_equal(second.stages(captions, noise)[0], first.generate(captions, noise[:, : first.noise_dim]))
 
 
 def test_embeddings_of_other_captions_are_refused(flow: Flow, tmp_path: Path) -> None:
@@ -183,11 +186,11 @@ def test_a_batch_trains_on_the_embeddings_that_were_written(flow: Flow) -> None:
         assert (means - row).abs().amax(1).min() < 1e-6
 
 
-def test_what_is_painted_does_not_depend_on_its_companions(flow: Flow) -> None:
+def test_an_image_does_not_depend_on_the_others_of_its_group(flow: Flow) -> None:
     loaded = load_run(flow.folder / "hdgan-awake", flow.folder / "data", flow.folder / "text")
-    captions, noise = Draws(Prepared(flow.folder / "data"), "test", 6, 0, "first").inputs(range(5), loaded.noise)
+    captions, noise = sampler(flow, 0).inputs(range(5), loaded.noise_dim)
     together, alone = (
-        paint(loaded.generator, loaded.text, captions[chosen], noise[chosen], torch.device("cpu")).images
+        generate_images(loaded.generator, loaded.text, captions[chosen], noise[chosen], torch.device("cpu")).images
         for chosen in (slice(0, 5), slice(3, 4))
     )
     assert all(torch.equal(one[3:4], other) for one, other in zip(together, alone, strict=True))
@@ -196,9 +199,9 @@ def test_what_is_painted_does_not_depend_on_its_companions(flow: Flow) -> None:
 @pytest.mark.parametrize("name", ["hdgan", "hdgan-512", "stage-2"])
 def test_a_run_paints_what_lies_between_two_sentences(flow: Flow, name: str) -> None:
     run = load_run(flow.folder / f"{name}-awake", flow.folder / "data", flow.folder / "text")
-    draws = Draws(Prepared(flow.folder / "data"), "test", 6, 0)
+    draws = CaptionSampler(Prepared(flow.folder / "data"), "test", 6, 0)
     ends = [draws.caption(0), draws.caption(1)]
-    noise = draws.noise(0, run.noise)
+    noise = draws.noise(0, run.noise_dim)
     between = run.between(*ends, [0.0, 0.25, 1.0], noise)
     np.testing.assert_array_equal(between[[0, 2]], run.generate(ends, np.stack([noise, noise])))
     assert len(np.unique(between.reshape(3, -1), axis=0)) == 3
@@ -209,4 +212,4 @@ def test_a_run_paints_what_lies_between_two_sentences(flow: Flow, name: str) -> 
 )
 def test_the_noise_begins_with_z(flow: Flow, name: str, noise: int) -> None:
     run = load_run(flow.folder / f"{name}-awake", flow.folder / "data", flow.folder / "text")
-    assert (run.z, run.noise) == (SMALL["latent"], noise)
+    assert (run.z_dim, run.noise_dim) == (SMALL["latent"], noise)

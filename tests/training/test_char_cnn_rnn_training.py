@@ -12,10 +12,11 @@ from tiny import CPU, FakeBatches, digests, schedule
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import read_record
 from t2i_repro.data.prepared import Prepared
-from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn, characters
+from t2i_repro.models.encoders.loading import GROUP, embed_texts
 from t2i_repro.models.state import load_torch
-from t2i_repro.training.char_cnn_rnn import GROUP, CharCnnRnnTraining, embed_texts
+from t2i_repro.training.char_cnn_rnn import CharCnnRnnTraining
 from t2i_repro.training.loop import train
 
 SPEC = {"dim": 6, "width": 8, "lr": 7e-4, "decay": 0.5, "form": "code", "seed": 0}
@@ -24,7 +25,7 @@ COLOURS = ("red", "green", "blue")
 
 def system(**changes: Any) -> CharCnnRnnTraining:
     torch.manual_seed(2)
-    trunk = build_trunk("standin", 1)
+    trunk = build_backbone("standin", 1)
     return CharCnnRnnTraining(SPEC | changes, trunk, lambda number: f"caption {number}", 5, CPU)
 
 

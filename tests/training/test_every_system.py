@@ -17,8 +17,8 @@ from torch import nn
 from t2i_repro.models.build import build_generator
 from t2i_repro.models.multi_stage import MultiStageGenerator
 from t2i_repro.models.state import load_torch, save_torch
-from t2i_repro.sampling.painting import paint
-from t2i_repro.sampling.text import Caption, TextSide
+from t2i_repro.sampling.generator import generate_images
+from t2i_repro.sampling.text import Caption, TextConditioner
 from t2i_repro.training.gan import GAN
 from t2i_repro.training.loop import train
 
@@ -28,7 +28,7 @@ FROZEN = ("generator.base.", "generator.stage_one.", "image_encoder.trunk.")
 STEPS = 2  # at such widths a ReLU may be closed to a whole batch
 
 
-def parameters(gan: GAN, text: TextSide) -> dict[str, nn.Parameter]:
+def parameters(gan: GAN, text: TextConditioner) -> dict[str, nn.Parameter]:
     """Of every network in play, those that look at images or read captions included."""
     networks = {key: value for key, value in vars(gan).items() if isinstance(value, nn.Module)}
     named = {"text": text.encoder, **networks}
@@ -49,7 +49,7 @@ def captions() -> list[Caption]:
 
 
 def noise(gan: GAN) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((4, int(gan.generator.noise)), dtype=np.float32)
+    return np.random.default_rng(0).standard_normal((4, int(gan.generator.noise_dim)), dtype=np.float32)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,7 +77,7 @@ def test_a_step_trains_its_networks_and_nothing_else(name: str, tmp_path: Path) 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_is_its_captions_and_noises_alone_to_the_last_bit(name: str, tmp_path: Path) -> None:
     (gan, side), texts = built(name, tmp_path), captions()
-    together = paint(gan.generator, side, texts, noise(gan), CPU).images
+    together = generate_images(gan.generator, side, texts, noise(gan), CPU).images
     sides = [images.shape[-1] for images in together]
     assert sides[-1] == variants()[name]["image_size"]
     assert all(small < large for small, large in pairwise(sides))
@@ -86,11 +86,11 @@ def test_an_image_is_its_captions_and_noises_alone_to_the_last_bit(name: str, tm
         assert images.abs().max() <= 1
         assert (images.flatten(1).std(1) > 0).all()
     for row in (0, 3):
-        alone = paint(gan.generator, side, texts[row : row + 1], noise(gan)[row : row + 1], CPU).images
+        alone = generate_images(gan.generator, side, texts[row : row + 1], noise(gan)[row : row + 1], CPU).images
         assert all(torch.equal(mine[0], theirs[row]) for mine, theirs in zip(alone, together, strict=True))
     others = [texts[1], *texts[1:]], noise(gan) + np.float32([[1], [0], [0], [0]])
     for given in ((others[0], noise(gan)), (texts, others[1])):
-        changed = paint(gan.generator, side, *given, CPU).images
+        changed = generate_images(gan.generator, side, *given, CPU).images
         assert not torch.equal(changed[-1][0], together[-1][0])
         assert torch.equal(changed[-1][1:], together[-1][1:])
 
@@ -109,5 +109,5 @@ def test_a_resumed_run_ends_in_the_same_bits_and_paints_as_it_is_saved(name: str
     fresh = build_generator(spec["system"], spec["image_size"], spec["base_size"], side.dim)
     fresh.load_state_dict(load_torch(tmp_path / "whole/generator.pt"))
     gan.generator.load_state_dict(gan.generator_state())
-    drawn = (paint(network, side, captions(), noise(gan), CPU).images for network in (fresh, gan.generator))
+    drawn = (generate_images(network, side, captions(), noise(gan), CPU).images for network in (fresh, gan.generator))
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(*drawn, strict=True))

@@ -22,15 +22,15 @@ from t2i_repro.data.batches import Batches
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.data.procedural.canvas import COLOURS
 from t2i_repro.metrics.frechet import frechet_distance
-from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.classifier import Classifier
-from t2i_repro.models.encoders.loading import load_image_encoder, load_text_encoder
 from t2i_repro.models.state import load_weights
-from t2i_repro.sampling.draws import Draws
-from t2i_repro.sampling.generator import Run, load_run
+from t2i_repro.sampling.draws import CaptionSampler
+from t2i_repro.sampling.generator import Run, generate_images, load_run
 from t2i_repro.sampling.grids import to_uint8
-from t2i_repro.sampling.painting import paint
 from t2i_repro.sampling.text import Caption
+from t2i_repro.sampling.text_encoders import load_text
+from t2i_repro.training.gan import GanInputs
 from t2i_repro.training.one_stage import OneStageGAN
 
 pytestmark = pytest.mark.slow
@@ -46,15 +46,15 @@ class Taught(NamedTuple):
     run: Run
     initial: OneStageGAN
     prepared: Prepared
-    draws: Draws
+    draws: CaptionSampler
     classifier: Classifier
 
     def inputs(self) -> tuple[list[Caption], npt.NDArray[np.float32]]:
-        return self.draws.inputs(range(COUNT), self.run.noise)
+        return self.draws.inputs(range(COUNT), self.run.noise_dim)
 
     def images(self, captions: list[Caption]) -> torch.Tensor:
         noise = self.inputs()[1]
-        return paint(self.run.generator, self.run.text, captions, noise, self.run.device).images[-1]
+        return generate_images(self.run.generator, self.run.text, captions, noise, self.run.device).images[-1]
 
     def fid(self, images: torch.Tensor) -> float:
         """To the real test images."""
@@ -112,21 +112,24 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
     build(folder, "train", spec, {"data": data, "text": text})
 
     prepared = Prepared(folder / "prepare")
-    looks = Classifier(build_trunk("standin", 8), CLASSES)
+    looks = Classifier(build_backbone("standin", 8), CLASSES)
     load_weights(looks, folder / "classifier/classifier.pt")
-    encoders_again = load_text_encoder(folder / "damsm", prepared), load_image_encoder(folder / "damsm")
+    batches = Batches(prepared, "train", SIDE, 12, WORDS, 0)
+    untrained = load_text(folder / "damsm", prepared, spec)
     return Taught(
         run=load_run(folder / "train", folder / "prepare", folder / "damsm"),
-        initial=OneStageGAN(spec, *encoders_again, torch.device("cpu")),
+        initial=OneStageGAN(GanInputs(spec, untrained, batches, torch.device("cpu"))),
         prepared=prepared,
-        draws=Draws(prepared, "test", WORDS, 1),
+        draws=CaptionSampler(prepared, "test", WORDS, 1),
         classifier=looks.eval(),
     )
 
 
 def test_fid_falls(taught: Taught) -> None:
     captions, noise = taught.inputs()
-    untrained = paint(taught.initial.generator, taught.run.text, captions, noise, torch.device("cpu")).images[-1]
+    untrained = generate_images(taught.initial.generator, taught.run.text, captions, noise, torch.device("cpu")).images[
+        -1
+    ]
     before, after = taught.fid(untrained), taught.fid(taught.images(captions))
     assert after * FID_FACTOR < before, f"FID {before:.1f} -> {after:.1f}"
 

@@ -8,21 +8,18 @@ from PIL import Image
 from torch import Tensor, nn
 
 from t2i_repro.errors import ReproError
-from t2i_repro.losses.conditional import says_fake, says_real
-from t2i_repro.losses.conditioning import conditioning_kl
-from t2i_repro.losses.distillation import cross_sample_distillation
+from t2i_repro.losses.adversarial import bce_fake, bce_real
 from t2i_repro.losses.matching import damsm_sentence, damsm_words
-from t2i_repro.losses.redundancy import redundancy
+from t2i_repro.losses.regularisers import conditioning_kl, cross_sample_distillation, redundancy
 from t2i_repro.models.base import Text
 from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.fusion import Fused
-from t2i_repro.models.initial import Condition
-from t2i_repro.models.multi_stage import MultiStageGenerator, Painted
+from t2i_repro.models.layers import image_pyramid
+from t2i_repro.models.multi_stage import Condition, MultiStageGenerator, MultiStageOutput
 from t2i_repro.models.stage_discriminators import Layers, StageDiscriminator
-from t2i_repro.training.multi_stage_step import (
-    Recipe,
+from t2i_repro.training.multi_stage import (
+    LossConfig,
     generator_losses,
-    image_pyramid,
     multi_stage_step,
     stage_discriminator_step,
     wrong_pairs,
@@ -40,11 +37,11 @@ def captions() -> Text:
     return Text.of(torch.randn(4, TEXT, WORDS), torch.randn(4, TEXT), torch.tensor([6, 4, 2, 1]))
 
 
-def painted(stages: int = 3, heads: int = 2) -> Painted:
+def painted(stages: int = 3, heads: int = 2) -> MultiStageOutput:
     """A generator's outcome made of nothing: images of 8, 16 and 32 px."""
     images = [torch.randn(4, 3, 8 << s, 8 << s).tanh().requires_grad_() for s in range(stages)]
     fused = [Fused(torch.zeros(1), [], [torch.randn(4, 2, 4, 4) for _ in range(heads)]) for _ in range(stages - 1)]
-    return Painted(images, images, fused, Condition(*(torch.randn(4, 3) for _ in range(3))))
+    return MultiStageOutput(images, images, fused, Condition(*(torch.randn(4, 3) for _ in range(3))))
 
 
 class Eye(nn.Module):
@@ -71,20 +68,22 @@ class Recorder(StageDiscriminator):
     def features(self, images: Tensor) -> Tensor:
         return images
 
-    def judge_pair(self, features: Tensor, condition: Tensor) -> Tensor:
+    def pair_logits(self, features: Tensor, condition: Tensor) -> Tensor:
         self.pairs.append((features.detach(), condition))
         return self.gain * features.flatten(1).mean(1) + condition.mean(1)
 
-    def judge_image(self, features: Tensor) -> Tensor:
+    def image_logits(self, features: Tensor) -> Tensor:
         self.alone.append(features.detach())
         return self.gain * features.flatten(1).mean(1)
 
 
-def judged(recipe: Recipe, heads: list[str], class_ids: Tensor | None = None) -> tuple[Recorder, Tensor, Text, Tensor]:
+def stepped(
+    config: LossConfig, heads: list[str], class_ids: Tensor | None = None
+) -> tuple[Recorder, Tensor, Text, Tensor]:
     network, text = Recorder(heads), captions()
     real, mu = torch.randn(4, 3, 8, 8), torch.randn(4, TEXT, requires_grad=True)
     optimiser = torch.optim.SGD(network.parameters(), 0.0)
-    loss = stage_discriminator_step(network, optimiser, real, -real, text, mu, recipe, class_ids)
+    loss = stage_discriminator_step(network, optimiser, real, -real, text, mu, config, class_ids)
     assert mu.grad is None
     return network, real, text, loss
 
@@ -94,7 +93,7 @@ NONE = ((0.0, 0.0),) * 3
 
 def test_pairs_of_attngan() -> None:
     """Real with its text, generated with that text, real image i with text i + 1; both images without a text."""
-    network, real, text, loss = judged(Recipe(NONE), ["unconditional", "conditional"])
+    network, real, text, loss = stepped(LossConfig(NONE), ["unconditional", "conditional"])
     (first, own), (fake, same), (wrong, other) = network.pairs
     assert torch.equal(first, real)
     assert torch.equal(own, text.sentence)
@@ -107,20 +106,20 @@ def test_pairs_of_attngan() -> None:
     def logits(images: Tensor, condition: Tensor | None = None) -> Tensor:
         return 0.5 * images.flatten(1).mean(1) + (0.0 if condition is None else condition.mean(1))
 
-    expected = (says_real(logits(real)) + says_real(logits(real, own))) / 2
-    expected = expected + (says_fake(logits(fake)) + says_fake(logits(fake, own)) + says_fake(logits(wrong, other))) / 3
+    expected = (bce_real(logits(real)) + bce_real(logits(real, own))) / 2
+    expected = expected + (bce_fake(logits(fake)) + bce_fake(logits(fake, own)) + bce_fake(logits(wrong, other))) / 3
     torch.testing.assert_close(loss, expected)
 
 
 @pytest.mark.parametrize("form", ["plain", "half"])
 def test_printed_forms_have_no_wrong_pair(form: str) -> None:
-    network, *_ = judged(Recipe(NONE, form=form), ["unconditional", "conditional"])  # type: ignore[arg-type]
+    network, *_ = stepped(LossConfig(NONE, form=form), ["unconditional", "conditional"])  # type: ignore[arg-type]
     assert len(network.pairs) == 2
 
 
 def test_the_wrong_image_of_stackgan_is_real_without_its_text() -> None:
-    recipe = Recipe(NONE, form="summed", pairing="other-class")
-    network, real, text, _ = judged(recipe, ["unconditional", "conditional-code"], torch.tensor([1, 1, 2, 3]))
+    config = LossConfig(NONE, form="summed", pairing="other-class")
+    network, real, text, _ = stepped(config, ["unconditional", "conditional-code"], torch.tensor([1, 1, 2, 3]))
     assert torch.equal(network.pairs[2][0], real[[2, 2, 3, 0]])
     assert torch.equal(network.alone[2], real[[2, 2, 3, 0]])
     assert not torch.equal(network.pairs[0][1], text.sentence)
@@ -138,7 +137,7 @@ def test_pairings() -> None:
             None,
             None,
             None,
-            Recipe(NONE),  # type: ignore[arg-type]
+            LossConfig(NONE),  # type: ignore[arg-type]
         )
 
 
@@ -147,7 +146,7 @@ def test_the_mean_word() -> None:
     torch.testing.assert_close(text.mean_word(), text.words.mean(2))
     own = torch.stack([text.words[i, :, :n].mean(1) for i, n in enumerate((6, 4, 2, 1))])
     torch.testing.assert_close(text.mean_word("printed"), own)
-    network, _, shown, _ = judged(Recipe(NONE, mean_word="printed"), ["conditional-mean-word"])
+    network, _, shown, _ = stepped(LossConfig(NONE, mean_word="printed"), ["conditional-mean-word"])
     torch.testing.assert_close(network.pairs[0][1], shown.mean_word("printed"))
     assert not network.alone
 
@@ -167,10 +166,12 @@ def discriminators(name: str) -> list[StageDiscriminator]:
     return list(build_discriminator(tiny(name), 32, TEXT).children())  # type: ignore[arg-type]
 
 
-def losses(name: str, **changes: object) -> tuple[dict[str, Tensor], Painted, Text, list[StageDiscriminator], Eye]:
+def losses(
+    name: str, **changes: object
+) -> tuple[dict[str, Tensor], MultiStageOutput, Text, list[StageDiscriminator], Eye]:
     text, outcome, networks, eye = captions(), painted(), discriminators(name), Eye()
-    recipe = Recipe.of(tiny(name, **changes))
-    found = generator_losses([n.eval() for n in networks], outcome, text, recipe, eye)
+    config = LossConfig.of(tiny(name, **changes))
+    found = generator_losses([n.eval() for n in networks], outcome, text, config, eye)
     return found, outcome, text, networks, eye
 
 
@@ -185,11 +186,11 @@ def test_terms_of_gr_gan() -> None:
     expected = 4 * sum(damsm_sentence(code, text.sentence, None, 10.0)) + words[0] + words[1]
     torch.testing.assert_close(found["g_matching_2"], expected)
     features = [n.features(i) for n, i in zip(networks, outcome.images, strict=True)]
-    torch.testing.assert_close(found["g_adversarial_0"], says_real(networks[0].judge_image(features[0])))
-    pair = networks[1].judge_pair(features[1], text.sentence)
-    torch.testing.assert_close(found["g_adversarial_1"], says_real(pair))
-    pair = networks[2].judge_pair(features[2], text.mean_word())
-    torch.testing.assert_close(found["g_adversarial_2"], says_real(pair))
+    torch.testing.assert_close(found["g_adversarial_0"], bce_real(networks[0].image_logits(features[0])))
+    pair = networks[1].pair_logits(features[1], text.sentence)
+    torch.testing.assert_close(found["g_adversarial_1"], bce_real(pair))
+    pair = networks[2].pair_logits(features[2], text.mean_word())
+    torch.testing.assert_close(found["g_adversarial_2"], bce_real(pair))
     torch.testing.assert_close(found["g_kl"], conditioning_kl(outcome.condition.mu, outcome.condition.logvar))
 
 
@@ -243,7 +244,7 @@ def test_the_second_player_meets_the_first_one_stepped() -> None:
         noise = generator.draw_noise(4)
         optimiser = torch.optim.SGD(generator.parameters(), 0.0)
         found.append(
-            multi_stage_step(generator, networks, optimiser, players, real, noise, text, Recipe.of(system))  # type: ignore[arg-type]
+            multi_stage_step(generator, networks, optimiser, players, real, noise, text, LossConfig.of(system))  # type: ignore[arg-type]
         )
     for stage in range(3):
         assert found[0][f"d_loss_{stage}"] == found[1][f"d_loss_{stage}"]
@@ -251,13 +252,13 @@ def test_the_second_player_meets_the_first_one_stepped() -> None:
 
 
 def test_recipes() -> None:
-    recipe = Recipe.of(systems()["gr-gan"])
-    assert recipe.matching == ((0.0, 0.0), (1.0, 0.0), (4.0, 1.0))
-    assert recipe.looks_at_images
-    assert not Recipe.of(systems()["attngan-no-damsm"]).looks_at_images
+    config = LossConfig.of(systems()["gr-gan"])
+    assert config.matching == ((0.0, 0.0), (1.0, 0.0), (4.0, 1.0))
+    assert config.needs_image_encoder
+    assert not LossConfig.of(systems()["attngan-no-damsm"]).needs_image_encoder
     with pytest.raises(ReproError, match=r"distillation: found \[0, 3\], but there are 3 stages"):
-        Recipe.of({**systems()["icsd-gan"], "distillation": [[0, 3]]})
+        LossConfig.of({**systems()["icsd-gan"], "distillation": [[0, 3]]})
     with pytest.raises(ReproError, match=r"adversarial\.pairing: found 'random', expected one of 'shift'"):
-        Recipe(NONE, pairing="random")
+        LossConfig(NONE, pairing="random")
     with pytest.raises(ReproError, match=r"stages\.matching: this system needs the image encoder"):
-        generator_losses(discriminators("dm-gan"), painted(), captions(), Recipe.of(systems()["dm-gan"]))
+        generator_losses(discriminators("dm-gan"), painted(), captions(), LossConfig.of(systems()["dm-gan"]))

@@ -61,7 +61,7 @@ def test_a_matching_loss_without_an_image_side_is_refused() -> None:
         MultiStageGAN(GanInputs(spec("attngan"), side, FakeBatches(), CPU))  # type: ignore[arg-type]
 
 
-def test_what_is_kept_of_a_caption_is_what_is_read_of_it() -> None:
+def test_the_cache_of_captions_holds_what_clip_computes_from_them() -> None:
     """The words a system trains on are those it samples from."""
     side = itm_text()
     batch = FakeBatches().batch(0)
@@ -72,6 +72,6 @@ def test_what_is_kept_of_a_caption_is_what_is_read_of_it() -> None:
     assert sampled.lengths.tolist() == trained.lengths.tolist() == [5, 4, 2, 1]
     assert torch.equal(sampled.padding, trained.padding)
     with pytest.raises(
-        ReproError, match=r"train\.words: found 6, but the ITM keeps 5 words of each caption; raise itm\.words"
+        ReproError, match=r"train\.words: found 6, but the ITM's cache has 5 words of each caption; raise itm\.words"
     ):
         ItmText(side.encoder, side.cache, side.tokenize, 6)

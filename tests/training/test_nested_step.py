@@ -11,9 +11,15 @@ from torch import Tensor
 from t2i_repro.core.choices import Form
 from t2i_repro.data.mismatch import mismatched_images
 from t2i_repro.errors import ReproError
-from t2i_repro.models.nested import ExtendedGenerator, NestedGenerator, SideOutputs
-from t2i_repro.models.nested_discriminators import Judgement, NestedDiscriminators, pyramid
-from t2i_repro.training.nested_step import (
+from t2i_repro.models.layers import image_pyramid
+from t2i_repro.models.nested import (
+    ExtendedGenerator,
+    NestedDiscriminators,
+    NestedGenerator,
+    NestedScores,
+    SideOutputs,
+)
+from t2i_repro.training.nested import (
     Mismatch,
     NestedObjective,
     discriminator_losses,
@@ -36,13 +42,13 @@ class Recorder(NestedDiscriminators):
     """Writes down what it is asked; scores are the images' means, the sentence's added to those of pairs."""
 
     def __init__(self) -> None:
-        super().__init__(64, features=4, peak=4, text=TEXT, condition=3)
+        super().__init__(64, features=4, peak=4, text_dim=TEXT, cond_dim=3)
         self.asked: list[tuple[Sequence[Tensor], Tensor]] = []
 
-    def forward(self, images: Sequence[Tensor], text: Tensor) -> list[Judgement]:
+    def forward(self, images: Sequence[Tensor], text: Tensor) -> list[NestedScores]:
         self.asked.append((images, text))
         means = [image.mean((1, 2, 3)) for image in images]
-        return [Judgement(mean + text.mean(1), mean[:, None, None].expand(-1, 2, 2)) for mean in means]
+        return [NestedScores(mean + text.mean(1), mean[:, None, None].expand(-1, 2, 2)) for mean in means]
 
 
 def levels(value: float) -> list[Tensor]:
@@ -120,8 +126,8 @@ def test_the_same_fakes_serve_both_players_and_the_generator_sees_the_updated_di
     assert len(calls) == 1
     assert len(seen) == 4
     for size, right, false in zip(SIZES, seen[0], seen[1], strict=True):
-        assert torch.equal(right, pyramid(real, [size])[0])
-        assert torch.equal(false, pyramid(wrong, [size])[0])
+        assert torch.equal(right, image_pyramid(real, [size])[0])
+        assert torch.equal(false, image_pyramid(wrong, [size])[0])
     for in_d, in_g in zip(seen[2], seen[3], strict=True):
         assert torch.equal(in_d, in_g)
         assert not in_d.requires_grad
@@ -139,8 +145,8 @@ def test_the_generator_step_gives_the_discriminators_no_gradient() -> None:
     after_step = {name: p.grad.clone() for name, p in discriminators.named_parameters()}
     again_g, again_d = pair()
     outputs = again_g.side_outputs(noise, text)
-    other = Mismatch(pyramid(wrong, SIZES), text)
-    losses = discriminator_losses(again_d, pyramid(real, SIZES), outputs.images, text, other, NestedObjective())
+    other = Mismatch(image_pyramid(wrong, SIZES), text)
+    losses = discriminator_losses(again_d, image_pyramid(real, SIZES), outputs.images, text, other, NestedObjective())
     sum(losses.values(), start=torch.zeros(())).backward()
     for name, parameter in again_d.named_parameters():
         assert torch.equal(after_step[name], parameter.grad), name
@@ -187,11 +193,11 @@ def test_without_image_loss_there_are_pair_terms_alone() -> None:
 def test_wrong_images_matter_to_the_image_loss_as_released_only(form: Form) -> None:
     _, discriminators = pair()
     real, wrong, text = batch(64)
-    fake = pyramid(-real, SIZES)
+    fake = image_pyramid(-real, SIZES)
     objective = NestedObjective(wrong_image=form)
     values = [
         discriminator_losses(
-            discriminators, pyramid(real, SIZES), fake, text, Mismatch(pyramid(w, SIZES), text), objective
+            discriminators, image_pyramid(real, SIZES), fake, text, Mismatch(image_pyramid(w, SIZES), text), objective
         )
         for w in (wrong, wrong.flip(1))
     ]

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from t2i_repro.errors import ReproError
 from t2i_repro.losses.adversarial import hinge_discriminator, hinge_generator
-from t2i_repro.models.discriminators import OneWayDiscriminator
-from t2i_repro.models.one_stage import OneStageGenerator
-from t2i_repro.training.one_stage_step import (
+from t2i_repro.models.one_stage import OneStageGenerator, OneWayDiscriminator
+from t2i_repro.training.one_stage import (
     Penalty,
     discriminator_step,
     generator_step,
@@ -23,8 +22,10 @@ TEXT = 6
 
 def networks() -> tuple[OneStageGenerator, OneWayDiscriminator]:
     torch.manual_seed(0)
-    generator = OneStageGenerator(width=1, image_size=16, base_size=1, text=TEXT, hidden=4, mask_hidden=3, noise=5)
-    discriminator = OneWayDiscriminator(2, 16, text=TEXT)
+    generator = OneStageGenerator(
+        width=1, image_size=16, base_size=1, text_dim=TEXT, hidden=4, mask_hidden=3, noise_dim=5
+    )
+    discriminator = OneWayDiscriminator(2, 16, text_dim=TEXT)
     with torch.no_grad():
         for network in (generator, discriminator):
             for name, value in network.named_parameters():
@@ -56,7 +57,7 @@ class Recorder(OneWayDiscriminator):
     """Images stand for their own features; every judged pair is written down."""
 
     def __init__(self) -> None:
-        super().__init__(2, 16, text=TEXT)
+        super().__init__(2, 16, text_dim=TEXT)
         self.pairs: list[tuple[Tensor, Tensor]] = []
 
     def features(self, images: Tensor) -> Tensor:
@@ -161,8 +162,8 @@ def test_penalty_steps() -> None:
     def hinge() -> Tensor:
         features = discriminator.features(real)
         return hinge_discriminator(
-            discriminator.judge(features, sentence),
-            discriminator.judge(features[:-1], sentence[1:]),
+            discriminator.logits(features, sentence),
+            discriminator.logits(features[:-1], sentence[1:]),
             discriminator(fake.detach(), sentence),
         )
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import CPU, FakeBatches, gan, spec, text_encoder
+from tiny import CPU, WORDS, FakeBatches, gan, spec, text_encoder
 
 from t2i_repro.errors import ReproError
 from t2i_repro.models.state import plain
+from t2i_repro.sampling.text_encoders import DamsmText
+from t2i_repro.training.gan import GanInputs
 from t2i_repro.training.one_stage import OneStageGAN
 
 
@@ -141,9 +143,11 @@ def test_the_initial_weights_follow_the_seed() -> None:
 
 
 def test_a_system_without_its_image_encoder_is_refused() -> None:
+    text = DamsmText(text_encoder(), WORDS)
+    batches: Any = FakeBatches()
     with pytest.raises(ReproError, match="needs the image encoder"):
-        OneStageGAN(spec(), text_encoder(), None, CPU)
-    OneStageGAN(spec(damsm=0.0), text_encoder(), None, CPU).step(FakeBatches().batch(0), 0)
+        OneStageGAN(GanInputs(spec(), text, batches, CPU))
+    OneStageGAN(GanInputs(spec(damsm=0.0), text, batches, CPU)).step(batches.batch(0), 0)
 
 
 def test_unknown_values_are_refused() -> None:

@@ -7,11 +7,12 @@ import torch
 from tiny import CPU, FakeBatches, digests, image_encoder, schedule, text_encoder
 from torch.optim import Adam
 
-from t2i_repro.models.encoders.backbone import build_trunk
+from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.classifier import Classifier
-from t2i_repro.models.encoders.damsm_image import ImageEncoder
+from t2i_repro.models.encoders.damsm import DamsmImageEncoder
+from t2i_repro.training.classifier import ClassifierTraining
+from t2i_repro.training.damsm import DamsmTraining
 from t2i_repro.training.loop import train
-from t2i_repro.training.pretrain import ClassifierTraining, DamsmTraining
 from t2i_repro.training.schedules import damsm_rate
 from t2i_repro.training.trainable import Trainable
 
@@ -24,7 +25,7 @@ def damsm() -> DamsmTraining:
 
 def classifier() -> ClassifierTraining:
     torch.manual_seed(0)
-    return ClassifierTraining(Classifier(build_trunk("standin", 1), 3), torch.arange(3), 1e-2, CPU)
+    return ClassifierTraining(Classifier(build_backbone("standin", 1), 3), torch.arange(3), 1e-2, CPU)
 
 
 def test_the_rate_decays_while_it_is_above_a_tenth() -> None:
@@ -98,7 +99,7 @@ def test_a_classifier_learns_and_numbers_classes_by_rank() -> None:
             return batch
 
     torch.manual_seed(0)
-    system = ClassifierTraining(Classifier(build_trunk("standin", 2), 3), classes, 1e-2, CPU)
+    system = ClassifierTraining(Classifier(build_backbone("standin", 2), 3), classes, 1e-2, CPU)
     for step in range(60):
         losses = system.step(batch, step)
     assert losses["accuracy"] == 1
@@ -107,7 +108,7 @@ def test_a_classifier_learns_and_numbers_classes_by_rank() -> None:
 
 def test_retrieval_is_at_chance_before_training_and_perfect_on_pairs_learnt_by_heart() -> None:
     torch.manual_seed(0)
-    encoder = ImageEncoder(build_trunk("standin", 8), 8)
+    encoder = DamsmImageEncoder(build_backbone("standin", 8), 8)
     system = DamsmTraining({**SPEC, "lr": 1e-2}, text_encoder(), encoder, FakeBatches.steps_per_epoch, CPU)
     batch = FakeBatches(size=6, side=16).batch(1)
     batch.class_ids = torch.arange(6)

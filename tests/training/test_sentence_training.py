@@ -24,7 +24,7 @@ from t2i_repro.registry.systems import resolve_systems, system_on
 from t2i_repro.sampling.text_encoders import CharCnnRnnText
 from t2i_repro.training.gan import GanInputs
 from t2i_repro.training.loop import train
-from t2i_repro.training.sentence_systems import SentenceGAN
+from t2i_repro.training.sentence_gan import SentenceGAN
 
 SYSTEMS = {
     name: system_on(raw, "cub", DATASETS, name)

@@ -20,13 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Write ``000000.png`` ... by the image's index, and ``captions.csv``.
 
-    Raises ReproError when the samples are not complete or the target holds files already.
+    Raises ReproError if the samples are not complete or the target has files already.
     """
     if (kind := read_record(args.samples)["kind"]) != "sample":
-        raise ReproError(f"{args.samples}: is a {kind} artefact; give the folder of a sample, in results/*/samples/")
+        raise ReproError(f"{args.samples}: is a {kind} artefact; expected a sample, in results/*/samples/")
     args.to.mkdir(parents=True, exist_ok=True)
     if any(args.to.iterdir()):
-        raise ReproError(f"{args.to}: is not empty; give a new folder, so that old and new images do not mix")
+        raise ReproError(f"{args.to}: is not empty; choose a new folder, so that old and new images do not mix")
     images = np.load(args.samples / "images.npy", mmap_mode="r")
     digits = max(6, len(str(len(images) - 1)))
     for index, pixels in enumerate(tqdm(images, desc="export", unit="img", disable=None)):

@@ -1,4 +1,4 @@
-"""What every GAN of ours is to the verbs: what it is made from, and what it leaves behind."""
+"""Base class of GAN trainers, and their constructor inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,26 +7,29 @@ from typing import Any
 
 import torch
 from PIL.Image import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam, Adamax, Optimizer
 
 from t2i_repro.data.batches import Batches
-from t2i_repro.sampling.text import TextSide
+from t2i_repro.models.base import Generator
+from t2i_repro.sampling.text import TextConditioner
 from t2i_repro.training.trainable import Average, Trainable
 
+Losses = dict[str, Tensor]
+
 # Draws a grid of a generator's images.
-Preview = Callable[[nn.Module], Image]
+Preview = Callable[[Generator], Image]
 
 OPTIMISERS: dict[str, type[Adam] | type[Adamax]] = {"adam": Adam, "adamax": Adamax}
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a system is built from: the spec of a ``train`` node, its text side, its batches, and the folder of the run
-    that it continues (``after``)."""
+class GanInputs:
+    """What a GAN trainer is constructed from: the spec of a ``train`` node, text conditioning, batches, and the folder
+    of the run that it continues (``after``), if any."""
 
     spec: dict[str, Any]
-    text: TextSide
+    text: TextConditioner
     batches: Batches
     device: torch.device
     preview: Preview | None = None
@@ -34,13 +37,16 @@ class Parts:
 
 
 class GAN(Trainable):
-    """A system in training. Subclasses set ``generator``, ``_optimisers``, ``_averages``, ``_preview``."""
+    """A system in training, constructed from ``GanInputs``.
 
-    generator: nn.Module
+    Subclasses set ``generator``, ``_optimisers``, ``_averages`` and ``_preview``.
+    """
+
+    generator: Generator
     _optimisers: dict[str, Optimizer]
     _averages: dict[str, Average]
     _preview: Preview | None
-    tuned: str | None = None  # how the text encoder trains too, where it does
+    tuned: str | None = None  # value of `switches.text_tuning` where the text encoder trains too
 
     def optimisers(self) -> dict[str, Optimizer]:
         return self._optimisers
@@ -49,7 +55,7 @@ class GAN(Trainable):
         return self._averages
 
     def generator_state(self) -> dict[str, Tensor]:
-        """Weights to sample from: averaged where there is an average."""
+        """Weights to sample from: the average, if there is one."""
         average = self._averages.get("generator")
         return self.generator.state_dict() if average is None else average.state()
 
@@ -66,6 +72,6 @@ class GAN(Trainable):
             return self._preview(self.generator)
 
 
-def averages_of(generator: nn.Module, spec: dict[str, Any]) -> dict[str, Average]:
-    """The running average that a ``train`` spec asks for, if any."""
+def averages_of(generator: Generator, spec: dict[str, Any]) -> dict[str, Average]:
+    """The running average that a ``train`` spec configures, if any."""
     return {} if spec["ema"] is None else {"generator": Average(generator, spec["ema"])}

@@ -8,10 +8,13 @@ Files in ``out``: ``losses.csv``, ``tensorboard/``, ``grids/step-*.png``, weight
 and, at the end, ``checkpoint.pt`` (full state); ``.state/checkpoint.pt`` while training runs.
 """
 
-from collections.abc import Generator, Mapping
-from contextlib import closing
+import signal
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -24,7 +27,6 @@ from t2i_repro.data.batches import Batch, Batches, prefetch
 from t2i_repro.errors import Interrupted
 from t2i_repro.models.state import reproducible
 from t2i_repro.training.checkpoint import Checkpoints, check_weights
-from t2i_repro.training.environment import stop_signals
 from t2i_repro.training.loss_log import LossLog, last_losses
 from t2i_repro.training.trainable import Trainable, save_weights
 
@@ -102,3 +104,30 @@ def save_preview(system: Trainable, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         with atomic_write(path) as file:
             picture.save(file, "PNG")
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[str]]:
+    """A list that is empty until SIGTERM or SIGINT arrives and then holds its name.
+
+    Both only request a stop; a second SIGINT has its usual effect. (Schedulers may send SIGTERM twice: to the job and
+    to its processes.) Outside the main thread, where Python allows no handler, the list stays empty.
+    """
+    received: list[str] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(signal.Signals(number).name)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

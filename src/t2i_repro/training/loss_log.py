@@ -24,7 +24,7 @@ CSV, EVENTS = "losses.csv", "tensorboard/events.out.tfevents.losses"
 
 
 class Appended:
-    """A file that grows at its end, after it was cut to ``offset`` bytes."""
+    """A file that is cut to ``offset`` bytes and then appended to."""
 
     def __init__(self, path: Path, offset: int) -> None:
         self.path = path
@@ -35,19 +35,19 @@ class Appended:
             if size < offset:
                 os.close(self._file)
                 raise ReproError(
-                    f"{path}: has {size} bytes, but {offset} when the checkpoint was written; put it back, or remove "
-                    f"the run's folder to begin again"
+                    f"{path}: has {size} bytes, but {offset} when the checkpoint was written; restore it, or remove "
+                    f"the run's folder to start again"
                 )
             os.truncate(self._file, offset)
             os.lseek(self._file, offset, os.SEEK_SET)
 
     def write(self, data: bytes) -> None:
         with storage(self.path):
-            while data:  # a disk that fills up takes a part first
+            while data:  # a disk that fills up accepts a part first
                 data = data[os.write(self._file, data) :]
 
     def sync(self) -> int:
-        """Bring what was written to the disk; returns the file's size."""
+        """Flush to the disk; returns the file's size."""
         with storage(self.path):
             os.fsync(self._file)
         return os.lseek(self._file, 0, os.SEEK_CUR)
@@ -57,9 +57,9 @@ class Appended:
 
 
 class LossLog:
-    """Collects losses on the device and looks at them only when it writes, so that steps need not wait for each other.
+    """Collects losses on the device and reads them only when it writes, so that no step waits for the one before.
 
-    ``offsets`` is what ``sync`` returned when the checkpoint was written; empty: begin anew.
+    ``offsets``: what ``sync`` returned when the checkpoint was written; empty: start new files.
     """
 
     def __init__(self, out: Path, offsets: dict[str, int]) -> None:
@@ -70,11 +70,11 @@ class LossLog:
         self._last: dict[str, str] = {}
 
     def add(self, step: int, losses: dict[str, Tensor], keep: bool) -> None:
-        """Note the losses of a step (counted from 1); ``keep`` them in the log, or only check them."""
+        """Add the losses of a step (counted from 1); ``keep`` them in the log, or only check them."""
         self._pending.append((step, keep, losses))
 
     def write(self) -> dict[str, str]:
-        """Write what was kept; returns the newest losses, for people. Raises Diverged naming step and loss."""
+        """Write the losses to keep; returns the newest, formatted. Raises Diverged naming step and loss."""
         pending, self._pending = self._pending, []
         if pending:
             values = torch.stack([torch.stack(list(losses.values())).double() for _, _, losses in pending]).tolist()
@@ -103,7 +103,7 @@ class LossLog:
 
 
 def events(step: int, losses: dict[str, float], first: bool) -> bytes:
-    """TensorBoard records of one step; ``first`` puts the file's version before them. The step stands for the time."""
+    """TensorBoard records of one step; ``first`` adds the file's version. The step takes the place of the time."""
     scalars = [Summary.Value(tag=f"losses/{name}", simple_value=value) for name, value in losses.items()]
     records = [Event(wall_time=0, file_version="brain.Event:2")] if first else []
     records.append(Event(wall_time=step, step=step, summary=Summary(value=scalars)))

@@ -39,7 +39,7 @@ class Average:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The network holds the averaged parameters inside, its own afterwards."""
+        """Inside, the network has the averaged parameters; afterwards its own."""
         own = {name: p.detach().clone() for name, p in self.network.named_parameters()}
         self._put(self.parameters)
         try:
@@ -54,7 +54,7 @@ class Average:
 
 
 class Trainable:
-    """What the loop trains. All that changes from step to step must be in ``modules``, ``optimisers``, ``averages``."""
+    """A system that the loop trains. All that a step changes must be in ``modules``, ``optimisers`` or ``averages``."""
 
     device: torch.device
 
@@ -70,7 +70,7 @@ class Trainable:
         return {}
 
     def weights(self) -> dict[str, dict[str, Tensor]]:
-        """What others need of the trained networks: state dicts by the name of their file."""
+        """State dicts that other verbs read, by the name of their file."""
         return {}
 
     def step(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -78,7 +78,7 @@ class Trainable:
         raise NotImplementedError
 
     def preview(self) -> Image | None:
-        """A picture of the present state from fixed inputs. Must leave every network as it was."""
+        """An image of the current state from fixed inputs. Must not change any network."""
         return None
 
 

@@ -1,21 +1,27 @@
-"""One iteration of GAN-INT-CLS and of either stage of StackGAN: D, then G on the same fakes; the updates alone."""
+"""Training of GAN-INT-CLS and of either stage of StackGAN.
+
+One iteration: a step of D, then of G on the same fakes.
+"""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from t2i_repro.losses.least_squares import kl_of_log_sigma
-from t2i_repro.losses.matching_aware import (
+from t2i_repro.data.sentence_batches import SentenceBatch
+from t2i_repro.losses.adversarial import (
     interpolated,
     matching_aware_discriminator,
     matching_aware_generator,
 )
+from t2i_repro.losses.regularisers import conditioning_kl_log_sigma
 from t2i_repro.models.gan_int_cls import DcganDiscriminator, DcganGenerator
 from t2i_repro.models.stackgan import StackDiscriminator, StageOneGenerator, StageTwoGenerator
 from t2i_repro.models.state import frozen
-from t2i_repro.training.one_stage_step import Losses
+from t2i_repro.training.gan import Losses
+from t2i_repro.training.sentence_gan import SentenceGAN
 
 Generator = DcganGenerator | StageOneGenerator | StageTwoGenerator
 Discriminator = DcganDiscriminator | StackDiscriminator
@@ -54,14 +60,14 @@ def matching_aware_step(
     wrong: Tensor,
     objective: MatchingAwareObjective,
 ) -> Losses:
-    """One whole iteration; returns detached, weighted terms and their sums ``d_loss`` and ``g_loss``."""
+    """One full iteration; returns detached, weighted terms and their sums ``d_loss`` and ``g_loss``."""
     drawn = None if isinstance(generator, DcganGenerator) else generator.generate(noise, text)
     fake = generator(noise, text) if drawn is None else drawn.images
     losses = discriminator_step(discriminator, discriminator_optimiser, real, wrong, fake, text)
     with frozen(discriminator):
         terms = {"g_adversarial": matching_aware_generator(discriminator(fake, text))}
         if drawn is not None:
-            terms["g_kl"] = objective.kl * kl_of_log_sigma(drawn.mean, drawn.log_sigma)
+            terms["g_kl"] = objective.kl * conditioning_kl_log_sigma(drawn.mean, drawn.log_sigma)
         if objective.interpolation is not None:
             between = interpolated(text, objective.interpolation)
             logits = discriminator(generator(torch.randn_like(noise), between), between)
@@ -71,3 +77,20 @@ def matching_aware_step(
         loss.backward()
         generator_optimiser.step()
     return losses | {name: value.detach() for name, value in {**terms, "g_loss": loss}.items()}
+
+
+class MatchingAwareGAN(SentenceGAN):
+    """Either stage of StackGAN (with ``kl``), and GAN-INT-CLS (with ``interpolation``)."""
+
+    def iterate(self, batch: SentenceBatch, noise: Tensor) -> dict[str, Tensor]:
+        return matching_aware_step(
+            cast(Generator, self.generator),
+            cast(Discriminator, self.discriminator),
+            self._optimisers["generator"],
+            self._optimisers["discriminator"],
+            batch.images,
+            noise,
+            self.text.of_batch(batch).sentence,
+            batch.wrong,
+            MatchingAwareObjective(self.system.get("kl", 0.0), self.system.get("interpolation")),
+        )
