@@ -114,7 +114,7 @@ def test_longer_training_that_is_worse() -> None:
         ("params:test-time", "params:test-time"),
     ],
 )
-def test_a_metric_is_the_same_whichever_network_looks(protocol: str, metric: str) -> None:
+def test_a_metric_is_the_same_for_every_feature_extractor(protocol: str, metric: str) -> None:
     assert metric_of(protocol) == metric
 
 

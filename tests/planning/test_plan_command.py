@@ -16,7 +16,7 @@ from t2i_repro.registry.papers import load_papers
         ("ssa-gan", (12, 5 + 4 + 6, 10 + 8 + 12)),
         # Table 3 counts a dataset's images: no training. Stage-I of StackGAN fills no cell itself.
         ("icsd-gan", (9, 7 + 4, 14 + 8)),
-        # Table 3 judges encoders.
+        # Table 3 evaluates encoders.
         ("gr-gan", (0, 0, 0)),
     ],
 )

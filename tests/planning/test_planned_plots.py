@@ -96,8 +96,8 @@ def test_snapshots_change_their_own_run_and_no_other(plots: Path, project: Path)
 
 def test_the_end_of_a_curve_is_what_tables_print(plots: Path) -> None:
     planner = Planner(plots)
-    printed = {given.path for given in planner.table("ssa-gan", "table1").inputs.values()}
-    printed |= {given.path for given in planner.table("ssa-gan", "table2").inputs.values()}
+    printed = {one.path for one in planner.table("ssa-gan", "table1").inputs.values()}
+    printed |= {one.path for one in planner.table("ssa-gan", "table2").inputs.values()}
     end = planner.figure("ssa-gan", "fig30").inputs
     _, before, last = snapshots_of(planner)
     assert end[f"ssa-gan/64/{last}"].path in printed

@@ -183,14 +183,14 @@ def rendered(**numbers: Any) -> dict[str, Any]:
     for row in ROWS:
         cells = {}
         for column in COLUMNS:
-            given = numbers.get(f"{row}_{column}")
+            entry = numbers.get(f"{row}_{column}")
             cell: dict[str, Any] = {"rebuilt": None, "missing": "not run: too dear", "not_comparable": None}
-            if given is not None:
-                value, std = given[:2]
+            if entry is not None:
+                value, std = entry[:2]
                 interval = None if std is None else {"low": value - std, "high": value + std, "of": "9 seeds"}
                 known = {"interval": interval, "seeds": 1 if std is None else 9, "exact": False}
                 cell["rebuilt"] = {"value": value, "std": std, "text": f"{value} ± {std}", **known}
-                cell["not_comparable"] = given[2] if len(given) > 2 else None
+                cell["not_comparable"] = entry[2] if len(entry) > 2 else None
             cells[column] = cell
         rows.append({"id": row, "cells": cells})
     return {"table1": {"rows": rows}}

@@ -66,7 +66,7 @@ class Compared:
 
 
 def metric_of(protocol: str) -> str:
-    """What a protocol measures, whichever network looks: `fid` of `fid:tf`, `fid 64px` of `fid:tf-64px`."""
+    """What a protocol measures, without its feature extractor: `fid` of `fid:tf`, `fid 64px` of `fid:tf-64px`."""
     name, _, rest = protocol.partition(":")
     if metric_of_quantities(protocol) is not None:
         return protocol

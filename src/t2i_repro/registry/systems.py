@@ -61,7 +61,7 @@ def base_chain(definitions: Systems, name: str) -> list[str]:
 
 
 def with_base(definitions: Systems, name: str) -> dict[str, Any]:
-    """A system with the keys of its base, and of that one's, where it does not override them."""
+    """A system with the keys of its base, and of that one's, unless it overrides them."""
     system: dict[str, Any] = {}
     for each in reversed(base_chain(definitions, name)):
         system = merged(system, {key: value for key, value in definitions[each].items() if key != "base"})
