@@ -40,8 +40,8 @@ class FakeRun:
         ink: int = 0,
         z_dim: int | None = None,
     ) -> None:
-        self.noise_dim, self.masks, self.count, self.ink = noise, masks, stages, ink
-        self.z_dim = noise if z is None else z
+        self.noise_dim, self.masks, self.count, self.ink = noise_dim, masks, stages, ink
+        self.z_dim = noise_dim if z_dim is None else z_dim
         self.spec = {"words": 4, "seed": 0}
         self.text = SimpleNamespace(reads_any_word=reads_any_word)
         self.seen: list[Caption] = []
