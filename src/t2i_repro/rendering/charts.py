@@ -24,13 +24,19 @@ class Curve:
     values: list[float]
 
 
+Bucket = tuple[float, float, float, float]
+"""Consecutive steps of a curve as one point: (step, mean, minimum, maximum)."""
+
+
 @dataclass(frozen=True)
 class Chart:
-    """A drawn curve. ``content``: escaped SVG elements in a box of WIDTH x HEIGHT. ``summary``: text alternative."""
+    """A drawn curve. ``content``: escaped SVG elements in a box of WIDTH x HEIGHT. ``summary``: text alternative.
+    ``buckets``: the plotted numbers."""
 
     name: str
     summary: str
     content: str
+    buckets: list[Bucket]
 
 
 def read_curves(path: Path) -> list[Curve]:
@@ -95,7 +101,7 @@ def line_chart(curve: Curve) -> Chart:
         f"{curve.name}: {short(curve.values[0])} at step {short(first)}, "
         f"{short(curve.values[-1])} at step {short(last)}"
     )
-    return Chart(curve.name, summary, content)
+    return Chart(curve.name, summary, content, buckets)
 
 
 def chart_file(charts: Sequence[Chart], note: str) -> str:
@@ -109,8 +115,8 @@ def chart_file(charts: Sequence[Chart], note: str) -> str:
     return environment().get_template("losses.html").render(places=places, note=note, width=width, height=height)
 
 
-def bucketed(curve: Curve) -> list[tuple[float, float, float, float]]:
-    """(step, mean, minimum, maximum) of at most POINTS buckets of consecutive steps."""
+def bucketed(curve: Curve) -> list[Bucket]:
+    """A curve as at most POINTS buckets."""
     count = len(curve.steps)
     found = []
     for bucket in range(min(count, POINTS)):

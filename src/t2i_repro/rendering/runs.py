@@ -15,6 +15,7 @@ from t2i_repro.core.record import read_record
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.score_file import read_metric
 from t2i_repro.rendering.charts import Chart, chart_file, line_chart, read_curves
+from t2i_repro.rendering.plot_style import write_numbers
 
 PICTURES = 12  # samples shown with their captions
 GRIDS = 4  # grids of training shown
@@ -121,12 +122,21 @@ def run_page(
 
 
 def draw_losses(run: Artefact, site: Path, note: str) -> list[Chart]:
-    """Draw the losses of a run. Write ``losses-<run>.svg``, with a note, and ``losses-<run>.csv`` to the site."""
+    """Draw the losses of a run. Write them to the site as ``losses-<run>.svg``, with a note, and the plotted numbers as
+    ``losses-<run>.csv``."""
     path = run.path / "losses.csv"
     charts = [line_chart(curve) for curve in read_curves(path)] if path.exists() else []
     if charts:
         files = site / "files"
-        shutil.copyfile(path, files / f"losses-{run.key}.csv")
+        columns = ("step", "mean", "minimum", "maximum")
+        write_numbers(
+            files / f"losses-{run.key}.csv",
+            [
+                {"loss": chart.name, **dict(zip(columns, bucket, strict=True))}
+                for chart in charts
+                for bucket in chart.buckets
+            ],
+        )
         text = chart_file(charts, f"{run.key}; {note} Horizontal axis: training step.")
         (files / f"losses-{run.key}.svg").write_text(text, encoding="utf-8")
     return charts
