@@ -118,9 +118,10 @@ def test_a_scales_own_values_say_so(show: Show) -> None:
 
 
 def test_settings_of_the_call_say_so(show: Show) -> None:
-    scales = "scales={smoke: {train: {epochs: 7}, system: {one-stage: {matching: {damsm: 0.5}}}}}"
+    scales = "scales={smoke: {shrink: 2, train: {epochs: 7}, system: {one-stage: {matching: {damsm: 0.5}}}}}"
     text = show("ssa-gan", "cub", "--set", "scale=smoke", "--set", scales, "--set", "char_cnn_rnn={dim: 32}")
     assert row(text, "epochs") == ("7", "--set")
+    assert row(text, "image_size") == ("128", "--set")
     assert row(text, "matching.damsm") == ("0.5", "--set")
     assert row(text, "matching.gamma1") == ("5.0", "df-gan (papers/baselines.yaml)")
     assert row(text, "batch") == ("12", "params.yaml: scales.smoke.train")
@@ -155,8 +156,9 @@ def test_prepared_data_are_counted(project: Path, tmp_path: Path, monkeypatch: p
 def test_every_protocol_is_shown(project: Path) -> None:
     overrides = {"scale": "paper"}
     graph = Graph(project, overrides)
+    origins = Origins(graph, overrides)
     for name, protocol in load_params(project)["protocols"].items():
-        sections = protocol_sections(graph, Origins(graph, overrides), name)
+        sections = protocol_sections(graph, origins, name)
         printed = {line.value for section in sections.values() for line in section}
         assert {format_value(value) for value in protocol.values() if not isinstance(value, dict)} <= printed
         assert sections["Columns"]

@@ -32,13 +32,17 @@ class Origins:
     """Settings of a graph's parameters and systems. `overrides` are those that the graph was made with (`--set`)."""
 
     def __init__(self, graph: Graph, overrides: dict[str, Any]) -> None:
-        self.graph = graph
+        self.definitions = {
+            name: mark_system(name, system, file)
+            for file, systems in graph.definitions.items()
+            for name, system in systems.items()
+        }
         self.datasets = tuple(graph.params["datasets"])
         self.scale: str = graph.params["scale"]
         params = read_params(graph.project, overrides)
         scale = params["scales"][self.scale]
         marked = {
-            key: mark(value, f"params.yaml: scales.{self.scale}.{key}", part(overrides, "scales", self.scale, key))
+            key: mark(value, f"params.yaml: scales.{self.scale}.{key}", overrides_of(overrides, self.scale, key))
             for key, value in scale.items()
         }
         at = ("scales", self.scale, "system")
@@ -47,23 +51,19 @@ class Origins:
             for kind, values in scale.get("system", {}).items()
         }
         sections = {key: mark(value, f"params.yaml: {key}", part(overrides, key)) for key, value in params.items()}
+        self.shrink = part(overrides, "scales", self.scale, "shrink")
         plain = {"scale": self.scale, "scales": {self.scale: {**marked, "shrink": scale.get("shrink", 1)}}}
         self.params = resolve_scale({**sections, **plain})
 
     def system(self, name: str, dataset: str) -> Tree:
         """A system on a dataset at the graph's scale, with Settings as leaves."""
-        raw = {
-            each: mark_system(each, system, file)
-            for file, systems in self.graph.definitions.items()
-            for each, system in systems.items()
-        }
-        resolved = system_on(with_base(raw, name), dataset, self.datasets, f"systems.{name}")
+        resolved = system_on(with_base(self.definitions, name), dataset, self.datasets, f"systems.{name}")
         over = self.params["over_systems"]
         for key, values in scale_overrides(values_of(resolved), over).items():
             if key != "shrink":
                 resolved = merged(resolved, values)
             elif over["shrink"] > 1:
-                resolved = merged(resolved, mark(values, f"params.yaml: scales.{self.scale}.shrink"))
+                resolved = merged(resolved, mark(values, f"params.yaml: scales.{self.scale}.shrink", self.shrink))
         return resolved
 
     def section(self, name: str, dataset: str) -> Tree:
@@ -72,8 +72,7 @@ class Origins:
 
     def chain(self, name: str) -> list[str]:
         """The systems that a system is based on, the nearest first."""
-        systems = {each: system for file in self.graph.definitions.values() for each, system in file.items()}
-        return base_chain(systems, name)[1:]
+        return base_chain(self.definitions, name)[1:]
 
 
 def mark_system(name: str, system: dict[str, Any], file: str) -> Tree:
@@ -94,6 +93,14 @@ def mark(values: Any, origin: str, overridden: Any = NOT_SET) -> Tree:
     if isinstance(values, list) and any(isinstance(value, dict) for value in values):
         return [mark(value, origin) for value in values]
     return Setting(values, origin)
+
+
+def overrides_of(overrides: dict[str, Any], scale: str, section: str) -> Any:
+    """What the overrides give for a section of a scale: in the scale's own entry, or in the section itself."""
+    of_scale, of_section = part(overrides, "scales", scale, section), part(overrides, section)
+    if NOT_SET in (of_scale, of_section):
+        return of_section if of_scale is NOT_SET else of_scale
+    return merged(of_scale, of_section)
 
 
 def part(tree: Any, *keys: str) -> Any:

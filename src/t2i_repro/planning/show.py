@@ -101,10 +101,12 @@ def format_value(value: Any) -> str:
 
 
 def rows_of(tree: Tree) -> list[Row]:
+    """One row for each Setting of a tree."""
     return [Row(path, format_value(setting.value), setting.origin) for path, setting in leaves(tree)]
 
 
 def system_sections(graph: Graph, origins: Origins, name: str, dataset: str) -> Sections:
+    """All that a run of a system is planned with, but for its data and seed."""
     system = origins.system(name, dataset)
     train, stages = system.pop("train"), system.pop("stages", [])
     losses = {key: system.pop(key) for key in LOSSES if key in system}
@@ -122,7 +124,7 @@ def system_sections(graph: Graph, origins: Origins, name: str, dataset: str) -> 
 
 
 def stage_rows(stages: list[Tree], image_size: int) -> list[Row]:
-    """What each stage is; each doubles the side of the image of the one before."""
+    """The networks of each stage. Image sizes double from stage to stage."""
     rows = []
     for number, stage in enumerate(stages, 1):
         rows.append(Row(f"stage {number}", f"{image_size >> (len(stages) - number)} px"))
@@ -131,6 +133,7 @@ def stage_rows(stages: list[Tree], image_size: int) -> list[Row]:
 
 
 def stage_losses(stages: list[Tree]) -> list[Row]:
+    """The losses of each stage."""
     return [
         row
         for number, stage in enumerate(stages, 1)
@@ -139,12 +142,13 @@ def stage_losses(stages: list[Tree]) -> list[Row]:
 
 
 def defaults(train: Tree) -> list[Row]:
+    """What trainers do if a system leaves out these keys."""
     known = {"optimiser": "adam", "halve_every": "never"}
     return [Row(key, value, "default") for key, value in known.items() if key not in train]
 
 
 def steps(graph: Graph, dataset: str, train: dict[str, Any]) -> list[Row]:
-    """Training images, and the steps that follow from them: an epoch drops its incomplete last batch."""
+    """The number of training images, and of steps: an epoch drops its incomplete last batch."""
     images, source = training_images(graph, dataset, train["image_size"])
     if images is None:
         return [Row("training images", "unknown", source)]
@@ -157,8 +161,8 @@ def steps(graph: Graph, dataset: str, train: dict[str, Any]) -> list[Row]:
 
 
 def training_images(graph: Graph, dataset: str, image_size: int) -> tuple[int | None, str]:
-    """How many images a system trains on, and how that is known: from the stand-in's size, from the prepared data if
-    there are any at this scale, else from the official split."""
+    """How many images a system trains on, and the source of that: the size of the stand-in, the prepared data if there
+    are any at this scale, or the official split."""
     entry, standin = graph.params["datasets"][dataset], graph.params["standin"]
     if graph.params["data_root"] is None and standin is not None:
         return standin["train_classes"] * standin["images_per_class"], "stand-in data (params.yaml: standin)"
@@ -175,6 +179,7 @@ def training_images(graph: Graph, dataset: str, image_size: int) -> tuple[int | 
 
 
 def parameters(graph: Graph, name: str, dataset: str) -> list[Row]:
+    """Parameter counts of the networks at this scale, and of the text encoder unless it is a stand-in."""
     from t2i_repro.planning import counts  # imports torch, which resolving a system does not need
 
     system = graph.system(name, dataset)
@@ -198,6 +203,7 @@ def sentence_dim(graph: Graph, encoder: TextEncoder) -> int:
 
 
 def protocol_sections(graph: Graph, origins: Origins, name: str) -> Sections:
+    """A protocol with the defaults of its metric, what it reads, and where the papers use it."""
     protocol = origins.params["protocols"][name]
     metric = metrics()[protocol["metric"].value]
     options = {
@@ -235,8 +241,8 @@ def network_rows(graph: Graph, origins: Origins, role: str, network: Setting) ->
 
 
 def columns_of(graph: Graph, name: str) -> list[Row]:
-    """Columns of the papers' tables that print a number of a protocol, or rows where rows name the protocol."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    """Columns of the papers' tables whose numbers a protocol computes, or rows if these name the protocol."""
+    found: dict[Row, None] = {}
     for paper_id, paper in graph.registry.items():
         for table_id, table in paper["tables"].items():
             for row in table["rows"].values():
@@ -244,9 +250,8 @@ def columns_of(graph: Graph, name: str) -> list[Row]:
                     measured = measured_in(row, column)
                     if measured["protocol"] == name:
                         label = row["label"] if "protocol" in row else column["label"]
-                        place = (f"{paper_id} {table_id}", label, measured["dataset"] or "any dataset")
-                        found.setdefault(place, []).append(row["label"])
-    return [Row(table, f"{label}, {dataset}") for table, label, dataset in found]
+                        found[Row(f"{paper_id} {table_id}", f"{label}, {measured['dataset'] or 'any dataset'}")] = None
+    return list(found)
 
 
 def figures_of(graph: Graph, name: str) -> list[Row]:
