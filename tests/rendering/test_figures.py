@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from t2i_repro.rendering import figure_runs, figures, image_figures
 from t2i_repro.rendering.figures import KINDS
 from t2i_repro.rendering.pictures import Grid, draw_grid
 from t2i_repro.rendering.rendered import read_figure
+from t2i_repro.sampling.generator import Run
 from t2i_repro.sampling.text import Caption
 
 CAPTIONS = ["a red bird", "a blue bird with a red wing"]
@@ -68,6 +70,12 @@ class FakeRun:
     def between(self, first: Caption, last: Caption, weights: list[float], noise: np.ndarray) -> np.ndarray:
         self.noises.append(noise)
         return np.stack([np.full((2, 2, 3), round(100 * weight), dtype=np.uint8) for weight in weights])
+
+
+def test_the_fake_run_has_the_interface_of_a_run() -> None:
+    for name in ("generate", "stages", "generate_with_masks", "between"):
+        assert list(signature(getattr(FakeRun, name)).parameters) == list(signature(getattr(Run, name)).parameters)
+    assert set(vars(FakeRun())) - {"masks", "count", "ink", "seen", "noises"} <= {*dir(Run), *Run.__dataclass_fields__}
 
 
 def write_captions(folder: Path) -> None:

@@ -138,7 +138,7 @@ def test_every_cell_is_on_the_page_of_numbers(site: Path) -> None:
     page = (site / "numbers.html").read_text()
     table = json.loads((site / "files" / "ssa-gan-table2.json").read_text())
     assert page.count("<tr><td") == sum(len(row["cells"]) for row in table["rows"])
-    for text in ("4.86 ± 0.04", "15.30", "printed: unfinished", "printed only: no system of ours"):
+    for text in ("4.86 ± 0.04", "15.30", "blank in print: unfinished", "printed only: no system of ours"):
         assert text in page, text
 
 

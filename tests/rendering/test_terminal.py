@@ -5,6 +5,8 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 from itertools import zip_longest
 from pathlib import Path
 
@@ -237,3 +239,32 @@ def test_hostile_text_appears_as_it_is_in_the_terminal(rendered: Path, capsys: p
     assert main(["audit", "--format", "json"]) == 0
     entries = json.loads(capsys.readouterr().out)
     assert next(one for one in entries if one["id"] == "ssacn-helps")["says"] == HOSTILE + escape
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def test_tables_in_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, "tables", "ssa-gan", "2")
+    assert text.startswith("Table 2. Ablation of SSACN and DAMSM")
+    assert "ID 2: SSACN, DAMSM" in text
+    assert "5.07 ± 0.04  15.61" in text
+    assert run(capsys, "tables", "ssa-gan").count("Table ") >= 3
+    for wrong, message in ((("ssa-gan", "9"), "it has table1"), (("x",), "papers/ has gr-gan")):
+        assert main(["tables", *wrong]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_papers_lists_what_can_be_rebuilt(capsys: pytest.CaptureFixture[str], project: Path) -> None:
+    text = run(capsys, "papers")
+    for content in load_papers(project).values():
+        assert content["title"] in text
+    assert re.search(r"table2 +8 of 8 cells can be rebuilt, [0-9]+ are +Sec\. 4\.3, Table 2", text)
+
+
+def test_a_reader_that_has_enough_is_no_error(project: Path) -> None:
+    command = f"{sys.executable} -m t2i_repro reported | head -n 1; echo status ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=project, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("paper,table,row,column,value,std\nstatus 0\n", "")
