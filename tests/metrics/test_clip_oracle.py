@@ -76,7 +76,7 @@ def test_images(library: Any, network: FeatureExtractor, side: int) -> None:
 
 @torch.no_grad()
 def test_captions(library: Any, network: FeatureExtractor) -> None:
-    assert network.read is not None
+    assert network.embed_captions is not None
     found = network.embed_captions(CaptionFile(CAPTIONS, None), (2, 0, 1))  # type: ignore[arg-type]
     tokens = open_clip.get_tokenizer("ViT-B-32-quickgelu")([CAPTIONS[number] for number in (2, 0, 1)])
     assert tokens.shape == (3, 77)

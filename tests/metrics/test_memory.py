@@ -32,6 +32,7 @@ for verb in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_memory_of_embedding_and_scoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peak_memory: Peak) -> None:
     """Embed, Inception Score and MS-SSIM, one after the other in one process; images of 256 px, 192 MB more of them."""
     monkeypatch.chdir(tmp_path)
@@ -75,6 +76,7 @@ score_all(extractors, protocols, open_source(Path(sys.argv[1])), None, None, Pat
 """
 
 
+@pytest.mark.slow
 def test_the_evaluator_alone_holds_no_features(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peak_memory: Peak
 ) -> None:
@@ -99,6 +101,7 @@ kernel_distance(features[:2000], reference[:500])
 """
 
 
+@pytest.mark.slow
 def test_distances_read_features_a_block_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peak_memory: Peak
 ) -> None:

@@ -119,6 +119,34 @@ def test_what_is_odd_is_refused_or_counted(world: EvaluationProject, capsys: pyt
     assert (found["duplicates"], found["constant"], found["lossy"]) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("network", ["inception-tf", "inception=results"])
+def test_networks_that_are_not_named_are_refused(
+    world: EvaluationProject, network: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("fake.npy", noise(20))
+    assert main(["score", "--samples", "fake.npy", "--protocol", "is:imagenet", "--network", network]) == 2
+    assert f"--network: found '{network}'; expected NAME=FOLDER with a NAME of imagenet, " in capsys.readouterr().err
+
+
+def test_protocols_are_checked(world: EvaluationProject, capsys: pytest.CaptureFixture[str]) -> None:
+    params = Path("params.yaml")
+    text = params.read_text()
+    assert text.count("network: inception-tf, splits: 10}") == 1
+    params.write_text(text.replace("network: inception-tf, splits: 10}", "network: inception-tf, split: 10}"))
+    np.save("fake.npy", noise(20))
+    assert main(["score", "--samples", "fake.npy", "--protocol", "fid:tf"]) == 2
+    assert "params.yaml: protocols.is:imagenet: unknown key 'split' (value 10)" in capsys.readouterr().err
+
+
+def test_what_a_protocol_compares_with_is_asked_for(
+    world: EvaluationProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("fake.npy", noise(20))
+    for protocol, flag in (("fid:tf", "--real IMAGES"), ("r-precision:clip", "--captions FILE")):
+        assert main(["score", "--samples", "fake.npy", "--images", "20", "--protocol", protocol]) == 2
+        assert f"{protocol}: give {flag}" in capsys.readouterr().err
+
+
 def test_real_images_are_brought_to_the_samples_size() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     small = fitted(pixels, 20)

@@ -19,6 +19,7 @@ from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.extractors import FeatureExtractor, open_extractor
 from t2i_repro.metrics.images import Images, indices_of, open_images
+from t2i_repro.models.state import pick_device
 
 CHUNK = 16  # images per forward pass, always: kernels chosen by batch size would change the last digits
 CAPTIONS = 256  # captions per forward pass
@@ -28,8 +29,7 @@ def run(node: Node, out: Path, build: Build) -> None:
     """Embed input `images` (a sample, or the split of prepared data), or with ``captions`` the captions of a split,
     with input `network`. Facts: network, its SHA-256, standin, n, image_size, and the digest of the content."""
     spec = node.spec
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = open_extractor(build.input("network"), device, spec.get("preparation", "unit"))
+    network = open_extractor(build.input("network"), pick_device(), spec.get("preparation", "unit"))
     if network.standin and not spec["standin"]:
         raise ReproError(
             f"{build.input('network')}: is a stand-in; the spec of {node.name} says that it is not. Run "

@@ -51,6 +51,7 @@ def main(args: argparse.Namespace) -> None:
     if args.samples is None or not args.protocol:
         raise ReproError("expected --spec FILE, or --samples IMAGES with --protocol NAME; see --help")
     protocols = {name: known_protocol(name, params) for name in args.protocol}
+    replaced = dict(replacement(entry, params) for entry in args.network)
     samples = open_source(args.samples)
     asked = args.images or params["sample"]["images"]
     for name in protocols:
@@ -70,7 +71,7 @@ def main(args: argparse.Namespace) -> None:
     from t2i_repro.metrics.standalone_features import StandaloneFeatures
 
     with tempfile.TemporaryDirectory() as scratch:
-        extractors = StandaloneFeatures(params, args.weights, dict(entry.split("=", 1) for entry in args.network))
+        extractors = StandaloneFeatures(params, args.weights, replaced)
         results = score_all(extractors, protocols, samples, real, captions, args.cache or Path(scratch))
     print(as_text(results))
     if args.json is not None:
@@ -83,6 +84,15 @@ def known_protocol(name: str, params: dict[str, Any]) -> dict[str, Any]:
     if name not in usable:
         raise ReproError(f"--protocol: found {name!r}; allowed: {', '.join(usable)}")
     return params["protocols"][name]
+
+
+def replacement(entry: str, params: dict[str, Any]) -> tuple[str, str]:
+    """Network and folder of NAME=FOLDER. Raises ReproError on other forms and on unknown networks."""
+    name, _, folder = entry.partition("=")
+    if not folder or name not in params["networks"]:
+        allowed = ", ".join(params["networks"])
+        raise ReproError(f"--network: found {entry!r}; expected NAME=FOLDER with a NAME of {allowed}")
+    return name, folder
 
 
 def score_all(

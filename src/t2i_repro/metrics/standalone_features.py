@@ -19,6 +19,7 @@ from t2i_repro.metrics.embed import CAPTIONS, CHUNK, check_finite, extract
 from t2i_repro.metrics.extractors import FeatureExtractor, open_extractor, open_weights
 from t2i_repro.metrics.features import Features
 from t2i_repro.metrics.sources import Source
+from t2i_repro.models.state import pick_device
 
 View = tuple[str, str]  # a network of params.yaml and a preparation of its inputs
 
@@ -50,7 +51,7 @@ class StandaloneFeatures:
     def __init__(self, params: dict[str, Any], weights: Path, replaced: dict[str, str]) -> None:
         self.params, self.weights = params, weights
         self.replaced = {name: Path(path) for name, path in replaced.items()}
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = pick_device()
         self._opened: dict[View, FeatureExtractor] = {}
 
     def network(self, view: View) -> FeatureExtractor:

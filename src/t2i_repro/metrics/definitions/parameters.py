@@ -3,20 +3,21 @@
 import zipfile
 from pathlib import Path
 
+from t2i_repro.core.record import read_record
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.inputs import MetricInputs, MetricResult, require
 from t2i_repro.metrics.registry import Metric, Protocol
-
-TEXT_FILES = ("text_encoder.pt", "itm.pt", "encoder.pt")
+from t2i_repro.models.text_encoder import encoder_of
 
 
 def compute(inputs: MetricInputs, protocol: Protocol) -> MetricResult:
     """Sum over ``parts``: as the training counted them; of a frozen text encoder, as its file holds them."""
     counts: dict[str, int] = dict(require(inputs.run, "run")["facts"]["parameters"])
     if "text_encoder" not in counts and inputs.text is not None:
-        files = [inputs.text / name for name in TEXT_FILES if (inputs.text / name).exists()]
-        if files:
-            counts["text_encoder"] = stored_values(files[0])
+        record = read_record(inputs.text)
+        encoder = encoder_of(record["kind"], record["spec"])
+        if encoder is not None and (inputs.text / encoder.weights).exists():  # published embeddings have no weights
+            counts["text_encoder"] = stored_values(inputs.text / encoder.weights)
     absent = [part for part in protocol["parts"] if part not in counts]
     if absent:
         raise ReproError(
