@@ -1,10 +1,10 @@
 """Memory of one complete training step at full width, batch 4, on the CPU: the heaviest system of each architecture.
 
-    python benchmarks/training_steps.py                 every one, each in a process of its own, as a table
-    python benchmarks/training_steps.py NAME DATASET    one system of papers/, here; prints JSON
+    python benchmarks/training_steps.py                 all of them, each in its own process, as a table
+    python benchmarks/training_steps.py NAME DATASET    one system of papers/, in this process; prints JSON
 
-Images and captions are random, weights fresh, optimisers and averages as in the midst of a run: the step is the one
-that `train` takes, with the real text encoders and the networks of the matching losses at their full widths.
+The step is the one that `train` takes, with the text encoders and the networks of the matching losses at full width, and
+with the state that optimisers and averages have during a run. Images and captions are random, networks untrained.
 """
 
 import argparse
@@ -52,7 +52,7 @@ Described = dict[str, Any]
 
 
 def described() -> Iterator[tuple[str, str, Described]]:
-    """(name, dataset, system) for every system of papers/ on every dataset it has values for."""
+    """(name, dataset, system) for every system of papers/ on every dataset that it has values for."""
     datasets = tuple(load_params(PROJECT)["datasets"])
     for name, system in resolve_systems(load_definitions(PROJECT), datasets).items():
         for dataset in datasets:
@@ -68,7 +68,7 @@ def system_of(name: str, dataset: str) -> Described:
 
 
 def architecture(system: Described) -> str:
-    """What is built and what looks at its images, whatever the widths and the weights of losses."""
+    """The networks and losses of a system, whatever their widths and weights."""
     stages = system.get("stages", ())
     parts = [
         system["kind"],
@@ -85,7 +85,7 @@ def architecture(system: Described) -> str:
 
 
 def weight(system: Described, dataset: str) -> tuple[int, ...]:
-    """What makes a step heavy: losses that look at images, an encoder that trains, sizes, the vocabulary."""
+    """Sort key for the memory of a step: losses on images, whether the text encoder trains, sizes, vocabulary."""
     stages = system.get("stages", ())
     losses = sum(bool(stage.get("matching")) for stage in stages) + len(system.get("distillation", ()))
     sizes = [system[key] for key in ("width", "residual", "masks") if key in system]
@@ -97,11 +97,11 @@ def weight(system: Described, dataset: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Representative:
-    """The heaviest system of an architecture, and all that have it."""
+    """The heaviest system of an architecture, and the names of all that have it."""
 
     name: str
     dataset: str
-    stands_for: tuple[str, ...]
+    systems: tuple[str, ...]
 
 
 def representatives() -> dict[str, Representative]:
@@ -111,15 +111,15 @@ def representatives() -> dict[str, Representative]:
         key, found = architecture(system), weight(system, dataset)
         first = (found, Representative(name, dataset, ()))
         best, chosen = heaviest.setdefault(key, first)
-        names = dict.fromkeys((*heaviest[key][1].stands_for, name))
+        names = dict.fromkeys((*heaviest[key][1].systems, name))
         best, chosen = (best, chosen) if found <= best else first
-        heaviest[key] = best, replace(chosen, stands_for=tuple(names))
+        heaviest[key] = best, replace(chosen, systems=tuple(names))
     return {key: chosen for key, (_, chosen) in heaviest.items()}
 
 
 @dataclass
 class RandomBatches:
-    """Batches of nothing, in the shapes of real ones."""
+    """Random batches in the shapes of real ones."""
 
     side: int
     words: int
@@ -148,13 +148,13 @@ class RandomBatches:
 
 
 class Damsm(DamsmText):
-    """With the image side at hand: Inception-v3 under its two projections."""
+    """With an untrained image encoder: Inception-v3 and the two projections."""
 
     def image_encoder(self) -> nn.Module:
         return DamsmImageEncoder(build_backbone("inception"), self.dim)
 
 
-def text_side(encoder: str, words: int, dataset: str) -> TextConditioner:
+def conditioner(encoder: str, words: int, dataset: str) -> TextConditioner:
     if encoder == "damsm":
         return Damsm(DamsmTextEncoder(VOCABULARIES.get(dataset, VOCABULARIES["cub"])), words)
     if encoder == "char-cnn-rnn":
@@ -171,7 +171,7 @@ def text_side(encoder: str, words: int, dataset: str) -> TextConditioner:
 
 
 def base_of(system: Described, dataset: str, folder: Path) -> Path | None:
-    """A run of the system that this one continues, with fresh weights."""
+    """A run of the system that this one continues, with untrained weights."""
     if "after" not in system:
         return None
     before = system_of(system["after"], dataset)
@@ -189,13 +189,13 @@ def in_training(name: str, dataset: str) -> tuple[GAN, Batch]:
     with tempfile.TemporaryDirectory() as folder:
         base = base_of(system, dataset, Path(folder))
         spec = {**system.pop("train"), "system": system, "seed": 0, "batch": BATCH}
-        side = text_side(encoder, spec["words"], dataset)
+        text = conditioner(encoder, spec["words"], dataset)
         sentence = text_encoders()[encoder].dim if encoder == "char-cnn-rnn" else None
         vocabulary = VOCABULARIES.get(dataset, VOCABULARIES["cub"])
         batches = RandomBatches(spec["image_size"], spec["words"], vocabulary, sentence)
         trainer = cast(type[GAN], resolve(family_of(system).trainer))
-        gan = trainer(GanInputs(spec, side, batches, CPU, None, base))  # type: ignore[arg-type]
-    for optimiser in gan.optimisers().values():  # a step along a gradient of zero: what they keep, they have then
+        gan = trainer(GanInputs(spec, text, batches, CPU, None, base))  # type: ignore[arg-type]
+    for optimiser in gan.optimisers().values():  # a step along a zero gradient allocates their state
         for group in optimiser.param_groups:
             for parameter in group["params"]:
                 parameter.grad = torch.zeros_like(parameter)
@@ -205,13 +205,13 @@ def in_training(name: str, dataset: str) -> tuple[GAN, Batch]:
 
 
 def peak() -> float:
-    """GB that this process has had in memory at most (not those of the process that started it)."""
+    """Peak memory of this process in GB (without that of the process that started it)."""
     (line,) = [line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024 / 1e9
 
 
 def measure(name: str, dataset: str) -> dict[str, Any]:
-    """One step, here. ``untouched``: networks in training that it did not change or left with values not finite."""
+    """Take one step in this process. ``untouched``: trained networks that did not change or are no longer finite."""
     gan, batch = in_training(name, dataset)
     before = {key: total(network) for key, network in gan.modules().items()}
     started = time.process_time()
@@ -238,7 +238,7 @@ def total(network: nn.Module) -> float:
 
 def in_own_process(one: Representative) -> dict[str, Any]:
     """``measure`` with one thread. Raises CalledProcessError where the step fails."""
-    # One arena: which thread's arena an allocation lands in is chance.
+    # One arena, because it is random which thread's arena an allocation uses.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
     command = [sys.executable, __file__, one.name, one.dataset]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
@@ -247,10 +247,16 @@ def in_own_process(one: Representative) -> dict[str, Any]:
 
 
 def row(one: Representative, found: dict[str, Any]) -> str:
-    """Of the table in docs/cost.md."""
+    """A row of the table in docs/cost.md."""
     generator, *others = found["parameters"].values()
-    alike = ", ".join(name for name in one.stands_for if name != one.name) or "–"
-    cells = (f"{one.name} on {one.dataset}", f"{generator:,}", f"{sum(others):,}", f"{found['peak_gb']:.1f}", alike)
+    others_alike = ", ".join(name for name in one.systems if name != one.name) or "–"
+    cells = (
+        f"{one.name} on {one.dataset}",
+        f"{generator:,}",
+        f"{sum(others):,}",
+        f"{found['peak_gb']:.1f}",
+        others_alike,
+    )
     return f"| {' | '.join(cells)} |"
 
 
@@ -261,7 +267,7 @@ def main() -> None:
     if given:
         print(json.dumps(measure(*given)))
         return
-    print("| system | generator's parameters | others that train | GB | stands for |\n|---|---:|---:|---:|---|")
+    print("| system | generator parameters | other trained parameters | GB | same architecture |\n|---|---:|---:|---:|---|")
     for one in representatives().values():
         found = in_own_process(one)
         print(row(one, found), flush=True)

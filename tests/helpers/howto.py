@@ -4,6 +4,7 @@ In a page, a block of code follows a line that says where it goes:
 
     `src/t2i_repro/metrics/definitions/toy.py`:              the whole file
     `params.yaml`, under `protocols`:                         lines put first in that section
+    `params.yaml`, at the top level:                          lines put at the end
 
 and a `console` block holds commands, one a line.
 """
@@ -15,7 +16,9 @@ from pathlib import Path
 from project_copy import Copy
 
 BLOCK = re.compile(
-    r"^(?:[^\n]*?\s)?`(?P<file>[\w./-]+)`(?:, under `(?P<section>[\w.]+)`)?:\n\n```\w*\n(?P<text>.*?)^```$", re.M | re.S
+    r"^(?:[^\n]*?\s)?`(?P<file>[\w./-]+)`(?:, under `(?P<section>[\w.]+)`|(?P<end>, at the top level))?:\n\n"
+    r"```\w*\n(?P<text>.*?)^```$",
+    re.M | re.S,
 )
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)
 
@@ -27,6 +30,8 @@ def follow(page: Path, copy: Copy) -> list[str]:
         path = copy.folder / block["file"]
         if block["section"]:
             put_under(path, block["section"].split("."), block["text"])
+        elif block["end"]:
+            path.write_text(f"{path.read_text(encoding='utf-8')}\n{block['text']}", encoding="utf-8")
         else:
             assert not path.exists(), f"{page}: {block['file']} is there already"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import SCHEDULE, FakeBatches, digests, gan, schedule, train_gan
+from tiny import FakeBatches, digests, gan, schedule, train_gan
 from torch import Tensor
 
+from t2i_repro.core.artefact import Node
 from t2i_repro.data.batches import Batch
 from t2i_repro.errors import Diverged, Interrupted, ReproError, StorageFull
 from t2i_repro.models.state import load_torch, plain, save_torch
@@ -291,7 +292,10 @@ def test_the_average_follows_its_recurrence() -> None:
     assert not torch.equal(state["fc.weight"], system.generator.fc.weight)
 
 
-def test_the_schedule_is_the_nodes(tmp_path: Path) -> None:
-    assert SCHEDULE.due(5, 10)
-    assert not SCHEDULE.due(5, 11)
-    assert SCHEDULE.due(5, SCHEDULE.steps)
+def test_the_schedule_is_the_nodes() -> None:
+    runtime = {"checkpoint_every": 7, "grid_every": 5, "log_every": 3, "batch": 64}
+    node = Node(kind="train", name="cub-ssa-gan-s0", scale="smoke", spec={"seed": 4, "epochs": 2}, runtime=runtime)
+    found = Schedule.of(node, 12)
+    assert found == Schedule("cub-ssa-gan-s0", node.digest, 12, 4, checkpoint_every=7, grid_every=5, log_every=3)
+    due = [done for done in range(1, 13) if found.due(found.grid_every, done)]
+    assert due == [5, 10, 12]

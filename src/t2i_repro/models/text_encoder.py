@@ -5,7 +5,7 @@ trains it, and references to the functions that train it, load it and extract fe
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ class Graph(Protocol):
     """The planner's graph, as far as encoders use it (planning/graph.py)."""
 
     project: Path
-    params: dict[str, Any]
+    params: Any
 
     def add(
         self, kind: str, name: str, spec: dict[str, Any], inputs: Mapping[str, Node] | None = None, **extra: Any
@@ -56,6 +56,7 @@ class TextEncoder:
     ``plan(graph, dataset)``: the node that trains it on a dataset.
     ``is_standin(graph)``: whether that node takes the place of what the papers use (numbers are then labelled).
     ``dim``: size D of its sentence embedding in the papers.
+    ``kind``: the kind of its artefact in core/artefact.py; a new encoder leaves it at its default.
 
     References, ``module:function``, to what needs torch:
     ``pretrain(node, out, build, prepared)`` trains it and writes ``weights``, the file that holds its parameters.
@@ -75,7 +76,7 @@ class TextEncoder:
     extractor: str | None = None
     full_size: str | None = None
     is_standin: Callable[[Graph], bool] = never
-    kind: str = field(default=GENERIC_KIND)
+    kind: str = GENERIC_KIND
 
 
 def text_encoders() -> dict[str, TextEncoder]:
@@ -86,14 +87,6 @@ def text_encoders() -> dict[str, TextEncoder]:
 def conditioning_encoders() -> dict[str, TextEncoder]:
     """Those that a system can read captions through."""
     return {name: encoder for name, encoder in text_encoders().items() if encoder.load is not None}
-
-
-def encoder_named(name: str, place: str) -> TextEncoder:
-    """The encoder of a system. Raises ReproError, with the ``place`` of its name, if there is none."""
-    known = conditioning_encoders()
-    if name not in known:
-        raise ReproError(f"{place}: found {name!r}; allowed: {', '.join(known)}")
-    return known[name]
 
 
 def encoder_of(kind: str, spec: Mapping[str, Any]) -> TextEncoder | None:

@@ -1,1 +1,1 @@
-"""Images from finished runs."""
+"""Text conditioning, caption sampling, and images from finished runs."""

@@ -99,7 +99,7 @@ class ClipTextCache:
 
 
 class ItmText(TextConditioner):
-    """Words and sentences of an ITM. Training reads the cache; captions given as text go through CLIP."""
+    """Words and sentences of an ITM. Training reads the cache; captions in text form go through CLIP."""
 
     def __init__(
         self, itm: ITM, cache: ClipTextCache, tokenize: ClipTokenizer, words: int, positions: PositionForm = "right"
@@ -165,7 +165,7 @@ class CaptionTable(nn.Module):
 
 
 class CharCnnRnnText(TextConditioner):
-    """Sentences alone. Training reads ``embeddings`` [C, dim], one row for each caption; captions given as text are
+    """Sentences alone. Training reads ``embeddings`` [C, dim], one row for each caption; captions in text form are
     encoded, or looked up. ``train``, ``test``: which of an image's captions are used."""
 
     words = 1

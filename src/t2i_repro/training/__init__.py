@@ -1,1 +1,1 @@
-"""The training loop, what one step of each system does, checkpoints and exact resume."""
+"""The training loop with exact resume, and one trainer for each family and each encoder."""

@@ -13,8 +13,7 @@ from t2i_repro.core.record import Build
 from t2i_repro.data.batches import Batch, Batches
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.losses.matching import damsm_loss
-from t2i_repro.models.encoders.damsm import DamsmImageEncoder
-from t2i_repro.models.encoders.damsm import DamsmTextEncoder
+from t2i_repro.models.encoders.damsm import DamsmImageEncoder, DamsmTextEncoder
 from t2i_repro.models.encoders.loading import build_text_encoder, input_backbone
 from t2i_repro.models.state import pick_device, save_torch
 from t2i_repro.training.encoder_training import (

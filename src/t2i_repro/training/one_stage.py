@@ -23,8 +23,7 @@ from t2i_repro.losses.adversarial import (
 )
 from t2i_repro.losses.matching import DamsmLoss, damsm_loss
 from t2i_repro.models.build import build_discriminator, build_generator
-from t2i_repro.models.encoders.damsm import DamsmImageEncoder
-from t2i_repro.models.encoders.damsm import DamsmTextEncoder
+from t2i_repro.models.encoders.damsm import DamsmImageEncoder, DamsmTextEncoder
 from t2i_repro.models.one_stage import OneStageGenerator, OneWayDiscriminator
 from t2i_repro.models.state import frozen
 from t2i_repro.training.gan import GAN, GanInputs, Losses, averages_of
