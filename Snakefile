@@ -20,7 +20,7 @@ report: "workflow/report/workflow.rst"
 
 
 try:
-    planner = Planner(Path("."), config)
+    planner = Planner(Path("."), workflow.config_settings.overwrite_config)
     write_specs(planner)
 except ReproError as error:
     raise WorkflowError(str(error)) from None

@@ -1,10 +1,21 @@
 """params.yaml: overrides, scales and values by dataset."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from t2i_repro.core.config import for_dataset, load_params, merged, parse_settings, resolve_scale, typed
+from t2i_repro.core.config import (
+    for_dataset,
+    load_params,
+    merged,
+    parse_settings,
+    resolve_scale,
+    typed,
+    with_overrides,
+)
+from t2i_repro.core.schema import read_yaml
 from t2i_repro.errors import ReproError
 
 
@@ -43,6 +54,60 @@ def test_a_value_by_dataset_has_an_entry_a_default_or_an_error() -> None:
     assert for_dataset({"default": 18, "coco": 15}, "birds", "damsm.words") == 18
     with pytest.raises(ReproError, match=r"damsm\.words has no entry for dataset 'birds', only for cub; add `birds: "):
         for_dataset({"cub": 18}, "birds", "damsm.words")
+
+
+Keys = tuple[str, ...]
+
+
+def leaves(tree: Any, path: Keys = ()) -> Iterator[Keys]:
+    if isinstance(tree, dict) and tree:
+        for key, value in tree.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def nested(path: Keys, value: object) -> Any:
+    return nested(path[:-1], {path[-1]: value}) if path else value
+
+
+def at(tree: Any, path: Keys) -> Any:
+    return at(tree[path[0]], path[1:]) if path else tree
+
+
+@pytest.mark.parametrize("scale", ["smoke", "small", "paper"])
+def test_the_command_line_wins_over_the_scale_which_wins_over_the_file(project: Path, scale: str) -> None:
+    """For every key of every section, those included that only a scale has."""
+    params = {**read_yaml(project / "params.yaml"), "scale": scale}
+    sections = params.keys() - {"scale", "scales"}
+    over = params["scales"][scale]
+    paths = {path for name in sections for path in leaves(params[name], (name,))}
+    paths |= {path for name in sections & over.keys() for path in leaves(over[name], (name,))}
+    assert len(paths) > 150
+    for path in paths:
+        marker = ["what the user gave"]
+        resolved = resolve_scale(with_overrides(params, nested(path, marker)))
+        assert at(resolved, path) == marker, path
+    resolved = resolve_scale(params)
+    for name in sections & over.keys() - {"datasets"}:
+        for path in leaves(over[name]):
+            assert at(resolved[name], path) == at(over[name], path)
+
+
+def test_an_override_that_equals_the_file_still_wins_over_the_scale(project: Path) -> None:
+    assert resolve_scale(load_params(project))["sample"]["images"] == 120
+    assert resolve_scale(load_params(project, {"sample": {"images": 30000}}))["sample"]["images"] == 30000
+
+
+def test_an_override_of_another_scale_is_an_error(project: Path) -> None:
+    over = {"scales": {"paper": {"sample": {"images": 5}}}}
+    with pytest.raises(ReproError, match=r"scales\.paper: overridden, but the scale is 'smoke'"):
+        load_params(project, over)
+    assert resolve_scale(load_params(project, {**over, "scale": "paper"}))["sample"]["images"] == 5
+
+
+def test_settings_of_one_section_add_up() -> None:
+    assert parse_settings(["sample={images: 60}", "sample={seed: 1}"]) == {"sample": {"images": 60, "seed": 1}}
 
 
 def test_settings_are_pairs_of_yaml() -> None:

@@ -146,3 +146,23 @@ def test_a_spec_file_edited_by_hand_is_refused(built: Copy) -> None:
     built.edit(node.spec_file, f'"images": {node.spec["images"]}', '"images": 7')
     with pytest.raises(ReproError, match="edited"):
         read_node(built.folder / node.spec_file)
+
+
+def test_what_the_user_gives_reaches_the_plan_and_its_jobs(fresh: Copy) -> None:
+    """Also where it equals params.yaml, whose value the scale overrides; a file gives way to the command line."""
+    (fresh.folder / "mine.yaml").write_text("sample: {images: 30000, seed: 3}\nclassifier: {epochs: 2}\n")
+    given = ("--configfile", "mine.yaml", "--config", "sample={seed: 4}")
+    fresh.snakemake("--resources", "gpu=8", *given, "--", "ssa-gan-table2")
+    over = {"sample": {"images": 30000, "seed": 4}, "classifier": {"epochs": 2}}
+    nodes = fresh.plan(**over).values()
+    (table,) = (node for node in nodes if node.name == "ssa-gan-table2")
+    assert (fresh.folder / table.record).exists()
+    built = [node for node in nodes if node.kind == "sample" and (fresh.folder / node.record).exists()]
+    assert built
+    assert all(node.spec == {"images": 30000, "split": "test", "seed": 4} for node in built)
+
+
+def test_what_can_have_no_effect_is_refused(fresh: Copy) -> None:
+    done = fresh.snakemake("-n", "--config", "itm={epochs: 3}", check=False)
+    assert done.returncode == 1
+    assert "itm: overridden, but nothing that ssa-gan need at scale smoke reads it" in done.stdout + done.stderr

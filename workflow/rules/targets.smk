@@ -21,7 +21,7 @@ rule page:
         targets("report"),
 
 
-for paper in config["papers"]:
+for paper in planner.params["papers"]:
     shown = [
         node
         for node in planner.nodes.values()

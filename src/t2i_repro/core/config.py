@@ -14,7 +14,7 @@ from t2i_repro.errors import ReproError
 
 FLAG = "--set"
 # Keys of a scale that are its own; every other key overrides the section of that name.
-OF_SCALE = ("label", "datasets", "shrink", "system", "train")
+OF_SCALE = {"label", "datasets", "shrink", "system", "train"}
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
         if not equals or not key:
             raise ReproError(f"{FLAG}: found {setting!r}; expected KEY=VALUE, e.g. {FLAG} scale=paper")
         try:
-            overrides[key] = yaml.safe_load(value)
+            overrides[key] = merged(overrides.get(key), yaml.safe_load(value))
         except yaml.YAMLError as error:
             raise ReproError(f"{FLAG} {setting}: the value cannot be read as YAML: {error}") from error
     return overrides
@@ -80,11 +80,36 @@ def load_params(
     path = project / "params.yaml"
     params = read_yaml(path)
     if overrides:
-        params = merged(params, typed(overrides, params))
+        params = with_overrides(params, typed(overrides, params))
     write_out_dates(params)
     validate(params, params_schema(sections), str(path) + (" with --config" if overrides else ""))
     check_names(params, path)
     return params
+
+
+def with_overrides(params: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """`params` overridden by what the user gave, which also overrides the sections of the chosen scale.
+
+    Raises ReproError on an override of another scale, which would have no effect.
+    """
+    result: dict[str, Any] = merged(params, overrides)
+    name, scales = result.get("scale"), result.get("scales")
+    over_scales = overrides.get("scales")
+    for other, values in over_scales.items() if isinstance(over_scales, dict) else ():
+        if other != name and merged(params["scales"].get(other), values) != params["scales"].get(other):
+            raise ReproError(
+                f"scales.{other}: overridden, but the scale is {name!r}; set scale={other} too, or drop it"
+            )
+    scale = scales.get(name) if isinstance(scales, dict) else None
+    if isinstance(scale, dict):
+        for section in overrides.keys() & (scale.keys() - OF_SCALE):
+            scale[section] = overridden(section, scale[section], overrides[section])
+    return result
+
+
+def overridden(section: str, values: Any, over: Any) -> Any:
+    """A section overridden key by key. A network is replaced as one, since its keys depend on its source."""
+    return {**values, **over} if section == "networks" and isinstance(over, dict) else merged(values, over)
 
 
 def params_schema(sections: dict[str, Any] | None) -> dict[str, Any]:
@@ -122,17 +147,12 @@ def check_names(params: dict[str, Any], path: Path) -> None:
 
 
 def resolve_scale(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of the chosen scale: each section overridden by the scale's section of the same name.
-
-    A network is replaced as one, since its keys depend on its source.
-    """
+    """The parameters of the chosen scale: each section overridden by the scale's section of the same name."""
     scale = params["scales"][params["scale"]]
     resolved = {key: value for key, value in params.items() if key != "scales"}
     for section, over in scale.items():
-        if section == "networks":
-            resolved[section] = {**params[section], **over}
-        elif section not in OF_SCALE:
-            resolved[section] = merged(params[section], over)
+        if section not in OF_SCALE:
+            resolved[section] = overridden(section, params[section], over)
     resolved["label"] = scale["label"]
     resolved["scale_datasets"] = scale["datasets"]
     resolved["over_systems"] = {

@@ -21,13 +21,25 @@ from t2i_repro.registry.papers import load_registry
 from t2i_repro.registry.systems import resolve_systems, scaled, system_on
 
 
+class Params(dict[str, Any]):
+    """Parameters that remember which sections were read."""
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        self.read: set[str] = set()
+
+    def __getitem__(self, section: str) -> Any:
+        self.read.add(section)
+        return super().__getitem__(section)
+
+
 class Graph:
     """The artefacts of one scale. ``nodes`` holds them by the path of their record; nodes with the same content are one
     node."""
 
     def __init__(self, project: Path, overrides: dict[str, Any] | None = None):
         self.project = project
-        self.params = resolve_scale(read_params(project, overrides))
+        self.params = Params(resolve_scale(read_params(project, overrides)))
         registry = load_registry(project)
         self.registry, self.definitions = registry.papers, registry.definitions
         self.systems = resolve_systems(self.definitions, tuple(self.params["datasets"]))

@@ -22,6 +22,15 @@ class Planner(Graph):
                 allowed = ", ".join(self.registry)
                 raise ReproError(f"params.yaml: papers: found {paper!r}; allowed: {allowed}")
         self.targets = self.plan_targets()
+        self.check_effect(overrides or {})
+
+    def check_effect(self, overrides: dict[str, Any]) -> None:
+        """Raise ReproError if a section was overridden that nothing in this plan reads."""
+        for section in sorted(overrides.keys() - self.params.read - {"scales"}):
+            raise ReproError(
+                f"{section}: overridden, but nothing that {', '.join(self.params['papers'])} need at scale "
+                f"{self.params['scale']} reads it, so it would have no effect; drop it"
+            )
 
     def table(self, paper: str, table_id: str) -> Node:
         """A table with the scores of its cells as inputs; ``missing`` has the reason for each cell without any."""
