@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from t2i_repro.core.artefact import Node
+from t2i_repro.models.text_encoder import artefact_kinds
 from t2i_repro.planning.plan import Planner
 
 HERE = Path(__file__).parent
@@ -128,7 +129,7 @@ def finished(done: Done) -> Counter[str]:
     return Counter(rule for rule in rules if rule not in ("all", "data", "encoders", "checkpoints", "page"))
 
 
-PRETRAINED = ("classifier", "damsm", "clip", "itm", "char-cnn-rnn")
+PRETRAINED = ("classifier", *artefact_kinds())
 RULES = {**dict.fromkeys(PRETRAINED, "pretrain"), "asset": "fetch"}
 
 

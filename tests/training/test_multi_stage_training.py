@@ -55,9 +55,9 @@ def test_optimisers_follow_the_description() -> None:
     assert adamax["generator"].param_groups[0]["lr"] == 2e-5
 
 
-def test_a_matching_loss_without_an_image_side_is_refused() -> None:
+def test_a_matching_loss_without_an_image_encoder_is_refused() -> None:
     side = DamsmText(text_encoder(), WORDS)
-    with pytest.raises(ReproError, match=r"stages\.matching: encoder damsm has no image side"):
+    with pytest.raises(ReproError, match=r"stages\.matching: encoder damsm has no image encoder"):
         MultiStageGAN(GanInputs(spec("attngan"), side, FakeBatches(), CPU))  # type: ignore[arg-type]
 
 

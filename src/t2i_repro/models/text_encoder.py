@@ -7,7 +7,7 @@ trains it, and references to the functions that train it, load it and extract fe
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.config import for_dataset
@@ -15,6 +15,7 @@ from t2i_repro.core.declarations import declared
 from t2i_repro.errors import ReproError
 
 Schema = dict[str, Any]
+MatchingLoss = Literal["damsm", "itm"]
 
 # Parts of a section's schema, defined in core/schemas/params.yaml.
 BY_DATASET: Schema = {"$ref": "#/$defs/by_dataset"}
@@ -57,6 +58,7 @@ class TextEncoder:
     ``is_standin(graph)``: whether that node takes the place of what the papers use (numbers are then labelled).
     ``dim``: size D of its sentence embedding in the papers.
     ``kind``: the kind of its artefact in core/artefact.py; a new encoder leaves it at its default.
+    ``matching_loss``: the form of the losses that match images to its words and sentences, if it has an image encoder.
 
     References, ``module:function``, to what needs torch:
     ``pretrain(node, out, build, prepared)`` trains it and writes ``weights``, the file that holds its parameters.
@@ -75,6 +77,7 @@ class TextEncoder:
     load: str | None = None
     extractor: str | None = None
     full_size: str | None = None
+    matching_loss: MatchingLoss = "damsm"
     is_standin: Callable[[Graph], bool] = never
     kind: str = GENERIC_KIND
 

@@ -43,6 +43,7 @@ from t2i_repro.models.layers import image_pyramid
 from t2i_repro.models.multi_stage import MultiStageGenerator, MultiStageOutput
 from t2i_repro.models.stage_discriminators import StageDiscriminator
 from t2i_repro.models.state import frozen
+from t2i_repro.models.text_encoder import MatchingLoss, text_encoders
 from t2i_repro.training.gan import GAN, OPTIMISERS, GanInputs, Losses, averages_of
 
 PAIRINGS = ("shift", "other-class")
@@ -52,11 +53,11 @@ PAIRINGS = ("shift", "other-class")
 class LossConfig:
     """The losses of a system; ``of`` reads them from its configuration.
 
-    ``matching``: weights (sentence, word) by stage; ``encoder``: whether they are DAMSM's or ITM's losses.
+    ``matching``: weights (sentence, word) by stage; ``matching_loss``: DAMSM's or ITM's.
     """
 
     matching: tuple[tuple[float, float], ...]
-    encoder: str = "damsm"
+    matching_loss: MatchingLoss = "damsm"
     form: AdversarialForm = "averaged"
     pairing: str = "shift"
     kl: float = 1.0
@@ -85,7 +86,7 @@ class LossConfig:
         names = ("mean_word", "damsm_root", "itm_gamma")
         return cls(
             tuple((float(m.get("sentence", 0.0)), float(m.get("word", 0.0))) for m in matching),
-            encoder=system["encoder"],
+            matching_loss=text_encoders()[system["encoder"]].matching_loss,
             kl=system.get("kl", 1.0),
             similarity=system.get("similarity", 0.0),
             redundancy=system.get("redundancy", 0.0),
@@ -185,13 +186,13 @@ def matching_terms(
         total = fake.new_zeros(())
         if word > 0:
             pair = (regions, text.words, text.lengths, class_ids, *config.gammas)
-            if config.encoder == "itm":
+            if config.matching_loss == "itm":
                 total = total + word * sum(itm_words(*pair, config.itm_gamma))
             else:
                 total = total + word * sum(damsm_words(*pair, config.damsm_root)[:2])
         if sentence > 0:
             both = (embedding, text.sentence, class_ids, config.gammas[2])
-            scores = itm_sentence(*both, config.itm_gamma) if config.encoder == "itm" else damsm_sentence(*both)
+            scores = itm_sentence(*both, config.itm_gamma) if config.matching_loss == "itm" else damsm_sentence(*both)
             total = total + sentence * sum(scores)
         losses[f"g_matching_{stage}"] = total
     return losses
@@ -304,7 +305,7 @@ class MultiStageGAN(GAN):
         self.text.encoder.requires_grad_(False).eval()
         self.image_encoder = self.text.image_encoder() if self.config.needs_image_encoder else None
         if self.image_encoder is None and self.config.needs_image_encoder:
-            raise ReproError(f"stages.matching: encoder {system['encoder']} has no image side; set the weights to 0")
+            raise ReproError(f"stages.matching: encoder {system['encoder']} has no image encoder; set the weights to 0")
         if self.image_encoder is not None:
             self.image_encoder.to(self.device).requires_grad_(False).eval()
         make, betas = OPTIMISERS[spec.get("optimiser", "adam")], tuple(spec["betas"])

@@ -31,6 +31,7 @@ ITM = TextEncoder(
         "seed": SEED,
     },
     plan=plan,
+    matching_loss="itm",
     is_standin=clip.is_standin,
     pretrain="t2i_repro.training.itm:run_itm",
     weights="itm.pt",
