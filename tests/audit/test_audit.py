@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -229,27 +227,3 @@ def test_audit_for_other_programs(capsys: pytest.CaptureFixture[str]) -> None:
     (claim,) = (entry for entry in entries if entry["id"] == "fid-over-dm-gan" and entry["kind"] == "claim")
     assert (claim["printed"], claim["where"]) == ("holds", "Sec. 4.2")
     assert not [line for line in lines for value in line.values() if value.startswith(("=", "+", "-", "@"))]
-
-
-def test_tables_in_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    text = run(capsys, "tables", "ssa-gan", "2")
-    assert text.startswith("Table 2. Ablation of SSACN and DAMSM")
-    assert "ID 2: SSACN, DAMSM" in text
-    assert "5.07 ± 0.04  15.61" in text
-    assert run(capsys, "tables", "ssa-gan").count("Table ") >= 3
-    for wrong, message in ((("ssa-gan", "9"), "it has table1"), (("x",), "papers/ has gr-gan")):
-        assert main(["tables", *wrong]) == 2
-        assert message in capsys.readouterr().err
-
-
-def test_papers_lists_what_can_be_rebuilt(capsys: pytest.CaptureFixture[str], papers: Papers) -> None:
-    text = run(capsys, "papers")
-    for content in papers.values():
-        assert content["title"] in text
-    assert re.search(r"table2 +8 of 8 cells can be rebuilt, [0-9]+ are +Sec\. 4\.3, Table 2", text)
-
-
-def test_a_reader_that_has_enough_is_no_error(project: Path) -> None:
-    command = f"{sys.executable} -m t2i_repro reported | head -n 1; echo status ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], cwd=project, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("paper,table,row,column,value,std\nstatus 0\n", "")
