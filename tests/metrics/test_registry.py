@@ -84,6 +84,13 @@ def test_options_that_a_protocol_leaves_out_have_their_defaults() -> None:
     assert metric.schema()["required"] == ["metric", "k"]
 
 
+def test_inputs_that_nobody_plans_are_refused() -> None:
+    with pytest.raises(
+        ReproError, match="metric toy: inputs: found 'feature'; allowed: features, reference, captions, "
+    ):
+        Metric("toy", lambda inputs, protocol: MetricResult(0, 0), inputs=("feature",))
+
+
 @pytest.mark.parametrize("name", list(metrics()))
 def test_declarations_are_consistent(name: str) -> None:
     metric = metrics()[name]

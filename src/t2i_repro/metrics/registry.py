@@ -5,7 +5,7 @@ Planner, evaluator, tables and audit read these declarations (docs/adding-a-metr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from t2i_repro.core.declarations import declared
@@ -20,6 +20,21 @@ SPLIT = {"enum": ["train", "test"]}
 NETWORK = {"type": "string"}
 PREPARATION = {"enum": ["unit", "legacy", "clip", "squash"]}  # metrics/preparation.py
 DIVIDE = {"enum": [2, 4]}
+RATE = {"type": "number", "exclusiveMinimum": 0}
+RANKING = {  # metrics/ranking_network.py
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["joint", "batch", "epochs", "lr", "margin", "loss", "seed"],
+    "properties": {
+        "joint": COUNT,
+        "batch": {"type": "integer", "minimum": 2},
+        "epochs": COUNT,
+        "lr": RATE,
+        "margin": RATE,
+        "loss": {"enum": ["code", "printed"]},
+        "seed": {"type": "integer", "minimum": 0},
+    },
+}
 PREPARED_TRUNKS = ("inception", "clip")  # released networks whose inputs a protocol's `preparation` determines
 
 
@@ -50,6 +65,12 @@ class Metric:
     compares_networks: bool = False  # a table's row names the network, not the protocol
     quantities: str | None = None  # first part of protocol names whose second part is a quantity, not a network
     trained_network: str = "trained by this project"  # caveat when the network has no published weights
+
+    def __post_init__(self) -> None:
+        roles = [role.name for role in fields(MetricInputs)]
+        for role in self.inputs:
+            if role not in roles:
+                raise ReproError(f"metric {self.name}: inputs: found {role!r}; allowed: {', '.join(roles)}")
 
     @property
     def reads_features(self) -> bool:
@@ -91,6 +112,9 @@ class Metric:
                 required.append(role)
         if "captions" in self.inputs:
             properties["text"] = NETWORK
+        if "ranking_network" in self.inputs:
+            properties["ranking"] = RANKING
+            required.append("ranking")
         return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
 
 

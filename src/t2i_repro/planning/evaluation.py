@@ -36,10 +36,10 @@ def embed(graph: Graph, images: Node, network_name: str, dataset: str, **options
 
 def ranking_network(graph: Graph, protocol: dict[str, Any], dataset: str, image_size: int) -> Node:
     """Plan the ranking network of visual-semantic similarity, trained on the training split."""
-    data = graph.prepare(dataset, image_size)
+    data, text = graph.prepare(dataset, image_size), protocol.get("text", protocol["network"])
     inputs = {
         "images": embed(graph, data, protocol["network"], dataset, split="train"),
-        "captions": embed(graph, data, protocol["text"], dataset, split="train", captions=True),
+        "captions": embed(graph, data, text, dataset, split="train", captions=True),
     }
     return graph.add("judge", f"{dataset}-ranking", protocol["ranking"], inputs)
 

@@ -10,7 +10,7 @@ from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import Build, write_json
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.images import outside_remarks
-from t2i_repro.metrics.score_file import read_metric
+from t2i_repro.metrics.score import read_metric
 from t2i_repro.registry.papers import blank_reason, measured_in
 from t2i_repro.rendering.formats import as_csv, as_html, as_latex, as_markdown
 from t2i_repro.rendering.spread import format_value, known_digits, spread_of

@@ -8,10 +8,8 @@ from t2i_repro.metrics.features import captions_of, rows_of
 from t2i_repro.metrics.inputs import MetricInputs, MetricResult, require
 from t2i_repro.metrics.intervals import interval_around
 from t2i_repro.metrics.moments import ROWS
-from t2i_repro.metrics.registry import COUNT, Metric, Protocol, always
+from t2i_repro.metrics.registry import Metric, Protocol, always
 from t2i_repro.metrics.semantic import cosines, of_cosines
-
-RATE = {"type": "number", "exclusiveMinimum": 0}
 
 
 def compute(inputs: MetricInputs, protocol: Protocol) -> MetricResult:
@@ -36,21 +34,5 @@ METRIC = Metric(
     "vs-similarity",
     compute,
     inputs=("features", "captions", "ranking_network"),
-    options={
-        "ranking": {  # of the network, not of the number (metrics/ranking_network.py)
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["joint", "batch", "epochs", "lr", "margin", "loss", "seed"],
-            "properties": {
-                "joint": COUNT,
-                "batch": {"type": "integer", "minimum": 2},
-                "epochs": COUNT,
-                "lr": RATE,
-                "margin": RATE,
-                "loss": {"enum": ["code", "printed"]},
-                "seed": {"type": "integer", "minimum": 0},
-            },
-        },
-    },
     needs_captions=always,
 )
