@@ -1,1 +1,1 @@
-"""The papers checked by computation: claims against numbers, numbers against each other. Needs no torch."""
+"""Checks of the papers by computation: claims against numbers, numbers against each other. Needs no torch."""

@@ -1,8 +1,8 @@
 """The graph of artefacts: nodes for data, encoders, networks, trainings and samples.
 
-One method per kind of node, in the order of the flow: raw -> prepare -> pretrain -> train -> sample. What evaluates
-and draws is planned by functions on a graph (evaluation.py, external.py, figures.py), and all of it by the
-`Planner` (plan.py).
+One method per kind of node, in the order of the flow: raw -> prepare -> pretrain -> train -> sample. Evaluation,
+external samples and figures are functions on a graph (evaluation.py, external.py, figures.py); the `Planner` (plan.py)
+plans everything.
 """
 
 from collections.abc import Mapping
@@ -34,8 +34,8 @@ class Params(dict[str, Any]):
 
 
 class Graph:
-    """The artefacts of one scale. ``nodes`` holds them by the path of their record; nodes with the same content are one
-    node."""
+    """The artefacts of one scale: ``nodes`` by the path of their record, ``by_digest`` by their identity. ``registry``:
+    the papers; ``systems``: their systems, resolved but for dataset and scale."""
 
     def __init__(self, project: Path, overrides: dict[str, Any] | None = None):
         self.project = project
@@ -49,11 +49,11 @@ class Graph:
     def add(
         self, kind: str, name: str, spec: dict[str, Any], inputs: Mapping[str, Node] | None = None, **extra: Any
     ) -> Node:
-        """Make a node, or return the one with this content, whatever its name: systems that differ in what a scale
-        overrides are one at that scale."""
-        given: dict[str, Input] = {role: node.as_input() for role, node in (inputs or {}).items()}
+        """Add a node, or return the one with the same content under another name: two systems that differ only in what
+        a scale overrides share their run at that scale."""
+        links: dict[str, Input] = {role: node.as_input() for role, node in (inputs or {}).items()}
         scale = "all" if kind == "asset" else self.params["scale"]
-        node = Node(kind=kind, name=name, scale=scale, spec=spec, inputs=given, **extra)
+        node = Node(kind=kind, name=name, scale=scale, spec=spec, inputs=links, **extra)
         node = self.by_digest.setdefault(node.digest, node)
         return self.nodes.setdefault(node.record, node)
 
@@ -79,7 +79,7 @@ class Graph:
         return {}, {"manifest": manifest}, {"raw_root": str(base)}
 
     def prepare(self, dataset: str, image_size: int) -> Node:
-        """Images and captions ready for random access, with room for random crops of `image_size`."""
+        """Images and captions for random access, large enough for random crops of `image_size`."""
         inputs, manifest, locations = self.raw(dataset)
         entry = {key: value for key, value in self.params["datasets"][dataset].items() if key != "folder"}
         spec = {**entry, "image_size": image_size, **manifest}
@@ -87,7 +87,7 @@ class Graph:
 
     def network(self, name: str, dataset: str) -> Node:
         """A feature extractor by its name in params.yaml: downloaded weights, a classifier trained on the dataset's
-        classes, or encoders that read captions too."""
+        classes, or a text encoder with its image encoder."""
         entry = self.params["networks"][name]
         if entry["source"] == "asset":
             known = asset(entry["asset"])
@@ -98,7 +98,7 @@ class Graph:
         spec["epochs"] = for_dataset(spec["epochs"], dataset, "classifier.epochs")
         spec = {**spec, "split": entry["split"], "trunk": "standin" if entry["trunk"] == "standin" else "inception"}
         if not layouts()[self.params["datasets"][dataset]["layout"]].has_classes:
-            spec["target"] = "words"
+            spec["target"] = "words"  # of the captions, in place of classes
         inputs = {"data": self.prepare(dataset, spec["image_size"])}
         if entry["trunk"] != "standin":
             inputs["trunk"] = self.network(entry["trunk"], dataset)
@@ -106,7 +106,7 @@ class Graph:
         return self.add("classifier", name, spec, inputs, runtime=self.params["cadence"])
 
     def is_standin(self, name: str) -> bool:
-        """Whether a network of params.yaml takes the place of the one that its name means."""
+        """Whether a network of params.yaml is a stand-in for the one of that name."""
         entry = self.params["networks"][name]
         if entry["source"] in text_encoders():
             return entry.get("standin", False) or text_encoders()[entry["source"]].is_standin(self)
@@ -117,14 +117,14 @@ class Graph:
         return text_encoders()[encoder].plan(self, dataset)
 
     def system(self, name: str, dataset: str) -> dict[str, Any]:
-        """A system on a dataset at this scale. Raises ReproError where no paper defines it."""
+        """A system on a dataset at this scale. Raises ReproError if no file of papers/ defines it."""
         if name not in self.systems:
             raise ReproError(f"papers: system {name!r} is not defined; there are {', '.join(self.systems)}")
-        laid = system_on(self.systems[name], dataset, tuple(self.params["datasets"]), f"systems.{name}")
-        return scaled(laid, self.params["over_systems"], name)
+        on_dataset = system_on(self.systems[name], dataset, tuple(self.params["datasets"]), f"systems.{name}")
+        return scaled(on_dataset, self.params["over_systems"], name)
 
     def train(self, system_name: str, dataset: str, seed: int) -> Node:
-        """One GAN training; with `after`, upon a run of another system."""
+        """One GAN training. A system with `after` continues a run of that system, with the same seed."""
         system = self.system(system_name, dataset)
         train, after = system.pop("train"), system.pop("after", None)
         size = max(train["image_size"], self.params["prepare"]["image_size"])
@@ -135,18 +135,19 @@ class Graph:
         return self.add("train", f"{dataset}-{system_name}-s{seed}", spec, inputs, runtime=self.params["cadence"])
 
     def sample(self, run: Node, snapshot: int | None = None) -> Node:
-        """The images a run is judged by; with ``snapshot``, as it was after that epoch (`snapshot_epochs`)."""
-        given = self.inputs_of(run)
-        inputs = {"run": run, "data": given["data"], "text": given["text"]}
-        moment, suffix = ({}, "") if snapshot is None else ({"snapshot": snapshot}, f"-epoch-{snapshot}")
-        spec = {**self.params["sample"], **moment}
+        """The images that a run is scored by; with ``snapshot``, those of its weights after that epoch
+        (`snapshot_epochs`)."""
+        of_run = self.inputs_of(run)
+        inputs = {"run": run, "data": of_run["data"], "text": of_run["text"]}
+        epoch, suffix = ({}, "") if snapshot is None else ({"snapshot": snapshot}, f"-epoch-{snapshot}")
+        spec = {**self.params["sample"], **epoch}
         return self.add("sample", run.name + suffix, spec, inputs, runtime=self.params["cadence"])
 
     def labels(self) -> dict[str, str]:
-        """What must stand beside every number: the scale, and whether the data are real."""
+        """Labels that go with every number: the scale, and whether the data are real."""
         data = "stand-in data (procedural)" if self.params["data_root"] is None else "real data"
         return {"scale_label": self.params["label"], "data_label": data}
 
     def inputs_of(self, node: Node) -> dict[str, Node]:
-        """The nodes another one is built from, by role."""
-        return {role: self.nodes[f"{given.path}/record.json"] for role, given in node.inputs.items()}
+        """The nodes that a node is built from, by role."""
+        return {role: self.nodes[f"{link.path}/record.json"] for role, link in node.inputs.items()}

@@ -1,4 +1,4 @@
-"""params.yaml as the planner reads it: the file's own form, and what each declared thing asks of its part."""
+"""params.yaml with all its checks: the form of the file, and the keys that declarations ask for."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from t2i_repro.registry.systems import check_params as check_systems
 
 
 def read_params(project: Path, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
-    """params.yaml with ``overrides``, checked whole: by its schema, then by the declarations of metrics, layouts,
-    families and text encoders. Raises ReproError naming the key, the value found and what is allowed."""
+    """Read params.yaml with ``overrides``. Checks it by its schema, then by the declarations of layouts, text encoders,
+    families and metrics. Raises ReproError naming the key, the value found and what is allowed."""
     params = load_params(project, overrides, param_sections())
     source = str(project / "params.yaml") + (" with --config" if overrides else "")
     for check in (check_datasets, check_networks, check_systems, check_protocols):
