@@ -106,7 +106,7 @@ def test_the_plan_names_the_files_by_their_content(prepared: Path, project: Path
         planner(None)
     root = tmp_path / "data"
     root.mkdir()
-    (root / "CUB_200_2011").symlink_to((prepared / "standin").resolve())
+    (root / "CUB_200_2011").symlink_to((prepared / "standin/CUB_200_2011").resolve())
     with pytest.raises(ReproError, match=r"char-cnn-rnn/cub: found no file that ends in \.pickle"):
         planner(root)
     folder = publish(root / "char-cnn-rnn/cub", Prepared(prepared / "prepare"))

@@ -108,7 +108,7 @@ def test_images_that_are_not_finite_are_refused(flow: tuple[Path, dict[str, Node
 
 
 def test_floats_do_not_depend_on_companions_either() -> None:
-    """Before they are rounded to bytes; in another order and beside other captions."""
+    """Before they are rounded to bytes; in another order and next to other captions."""
     system = gan()
     for parameter in system.generator.parameters():
         if not parameter.any():
@@ -117,14 +117,14 @@ def test_floats_do_not_depend_on_companions_either() -> None:
     captions = [Caption("", draw.integers(1, 12, draw.integers(1, 6))) for _ in range(19)]
     text = DamsmText(system.text_encoder, 5)
     noise = draw.standard_normal((19, 100), dtype=np.float32)
-    (images,), masks = generate_images(system.generator, text, captions, noise, CPU)
+    output = generate_images(system.generator, text, captions, noise, CPU)
     order = draw.permutation(19)
-    (again,), masks_again = generate_images(system.generator, text, [captions[i] for i in order], noise[order], CPU)
-    assert torch.equal(images[order], again)
-    assert all(torch.equal(a[order], b) for a, b in zip(masks, masks_again, strict=True))
-    assert [tuple(mask.shape) for mask in masks] == [(19, 1, side, side) for side in (1, 2, 4, 8)]
-    (other,), _ = generate_images(system.generator, text, [Caption("", np.array([1]))] * 19, noise, CPU)
-    assert not torch.allclose(images, other)
+    again = generate_images(system.generator, text, [captions[i] for i in order], noise[order], CPU)
+    for before, after in zip(output.images + output.masks, again.images + again.masks, strict=True):
+        assert torch.equal(before[order], after)
+    assert [tuple(mask.shape) for mask in output.masks] == [(19, 1, size, size) for size in (1, 2, 4, 8)]
+    other = generate_images(system.generator, text, [Caption("", np.array([1]))] * 19, noise, CPU)
+    assert not torch.allclose(output.images[0], other.images[0])
 
 
 def test_a_loaded_run_holds_the_average_and_the_tuned_text_encoder(flow: tuple[Path, dict[str, Node]]) -> None:
