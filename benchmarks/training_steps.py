@@ -3,8 +3,8 @@
     python benchmarks/training_steps.py                 all of them, each in its own process, as a table
     python benchmarks/training_steps.py NAME DATASET    one system of papers/, in this process; prints JSON
 
-The step is the one that `train` takes, with the text encoders and the networks of the matching losses at full width, and
-with the state that optimisers and averages have during a run. Images and captions are random, networks untrained.
+The step is the one that `train` takes, with the text encoders and the networks of the matching losses at full width,
+and with the state that optimisers and averages have during a run. Images and captions are random, networks untrained.
 """
 
 import argparse
@@ -267,7 +267,8 @@ def main() -> None:
     if given:
         print(json.dumps(measure(*given)))
         return
-    print("| system | generator parameters | other trained parameters | GB | same architecture |\n|---|---:|---:|---:|---|")
+    print("| system | generator parameters | other trained parameters | GB | same architecture |")
+    print("|---|---:|---:|---:|---|")
     for one in representatives().values():
         found = in_own_process(one)
         print(row(one, found), flush=True)
