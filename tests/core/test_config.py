@@ -56,6 +56,14 @@ def test_a_value_by_dataset_has_an_entry_a_default_or_an_error() -> None:
         for_dataset({"cub": 18}, "birds", "damsm.words")
 
 
+@pytest.mark.parametrize(
+    "overrides", [{"damsm": {"epochs": {"cocoo": 5}}}, {"scales": {"smoke": {"damsm": {"epochs": {"cocoo": 5}}}}}]
+)
+def test_a_misspelt_dataset_is_refused(project: Path, overrides: dict[str, Any]) -> None:
+    with pytest.raises(ReproError, match=r"damsm\.epochs: found dataset 'cocoo'; allowed: default, cub, oxford, coco"):
+        load_params(project, overrides)
+
+
 Keys = tuple[str, ...]
 
 

@@ -1,7 +1,7 @@
 """params.yaml: load, override (`--set KEY=VALUE`), validate, resolve the scale."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,8 @@ from t2i_repro.errors import ReproError
 FLAG = "--set"
 # Keys of a scale that are its own; every other key overrides the section of that name.
 OF_SCALE = {"label", "datasets", "shrink", "system", "train"}
+# Sections whose entries are named things. In the others, a mapping is a value by dataset.
+OF_NAMES = {"datasets", "networks", "outside", "protocols", "scales"}
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +146,18 @@ def check_names(params: dict[str, Any], path: Path) -> None:
             if dataset not in params["datasets"]:
                 allowed = ", ".join(params["datasets"])
                 raise ReproError(f"{path}: scales.{name}.datasets: found {dataset!r}; allowed: {allowed}")
+        check_by_dataset(scale, OF_NAMES | OF_SCALE, params["datasets"], f"{path}: scales.{name}.")
+    check_by_dataset(params, OF_NAMES, params["datasets"], f"{path}: ")
+
+
+def check_by_dataset(sections: dict[str, Any], skip: set[str], datasets: Collection[str], place: str) -> None:
+    """Check the keys of values by dataset: with a `default`, a misspelt one would have no effect."""
+    for section, values in sections.items():
+        for key, value in values.items() if section not in skip and isinstance(values, dict) else ():
+            for dataset in value if isinstance(value, dict) else ():
+                if dataset not in datasets and dataset != "default":
+                    allowed = ", ".join(["default", *datasets])
+                    raise ReproError(f"{place}{section}.{key}: found dataset {dataset!r}; allowed: {allowed}")
 
 
 def resolve_scale(params: dict[str, Any]) -> dict[str, Any]:
