@@ -106,7 +106,7 @@ def test_wrong_images_are_of_another_class_and_of_the_split() -> None:
     assert (class_ids[wrong] != class_ids[index]).all()
     of_first = wrong[index == 2]
     assert {number: int((of_first == number).sum()) > 40 for number in (0, 1, 6)} == {0: True, 1: True, 6: True}
-    with pytest.raises(ReproError, match="one class only"):
+    with pytest.raises(ReproError, match="only one class"):
         mismatched_images(index, np.array([0, 1]), class_ids, np.random.default_rng(0))
 
 

@@ -54,7 +54,7 @@ def changed(network: nn.Module, before: Mapping[str, Tensor]) -> set[str]:
 
 
 class Recorder(OneWayDiscriminator):
-    """Images stand for their own features; every judged pair is written down."""
+    """Images are their own features; every pair that gets logits is recorded."""
 
     def __init__(self) -> None:
         super().__init__(2, 16, text_dim=TEXT)
@@ -63,7 +63,7 @@ class Recorder(OneWayDiscriminator):
     def features(self, images: Tensor) -> Tensor:
         return images
 
-    def judge(self, features: Tensor, sentence: Tensor) -> Tensor:
+    def logits(self, features: Tensor, sentence: Tensor) -> Tensor:
         self.pairs.append((features.detach(), sentence))
         return features.flatten(1).mean(1) * self.stem.bias[0] + sentence.mean(1)
 
