@@ -51,7 +51,7 @@ TOOLS = {
     ),
     "page": ("t2i_repro.rendering.partial", "build the site from what is there so far; every gap says so"),
     "fetch": ("t2i_repro.data.fetch", "download datasets or weights, with checksum and resume"),
-    "generate": ("t2i_repro.sampling.generate", "paint captions of your own with a trained run"),
+    "generate": ("t2i_repro.sampling.generate", "generate images for captions of your own with a trained run"),
     "export": ("t2i_repro.sampling.export", "write samples as a folder of PNG files"),
     "restore": ("t2i_repro.core.store", "put artefacts that `dvc pull` brought back where Snakemake looks for them"),
     "params": ("t2i_repro.planning.counts", "count parameters of every system at full width"),
