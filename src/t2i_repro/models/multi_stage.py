@@ -2,7 +2,7 @@
 
 The list *is* the architecture. Complete systems with the papers' widths: ``papers/*.yaml``.
 The keys that shape the generator (those of discriminators: ``stage_discriminators``; of losses:
-``training.multi_stage_step``):
+``training.multi_stage``):
 
     kind: multi-stage
     encoder: damsm            # damsm | itm | char-cnn-rnn: who makes words, sentence and the matching losses

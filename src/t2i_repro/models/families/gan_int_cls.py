@@ -1,4 +1,4 @@
-"""GAN-INT-CLS; `models/gan_int_cls.py` and `training/matching_aware_step.py` explain the keys."""
+"""GAN-INT-CLS; `models/gan_int_cls.py` and `training/matching_aware.py` explain the keys."""
 
 from t2i_repro.models.family import CAPTIONS, COUNT, Family
 

@@ -1,5 +1,5 @@
 """StackGAN++, AttnGAN, DM-GAN, GR-GAN, MSMT-GAN, MS-GAN and ICSD-GAN; `models/multi_stage.py`,
-`models/stage_discriminators.py` and `training/multi_stage_step.py` explain the keys."""
+`models/stage_discriminators.py` and `training/multi_stage.py` explain the keys."""
 
 from t2i_repro.models.family import CAPTIONS, COUNT, GAMMAS, SWITCH, WEIGHT, Family, Schema, keys
 

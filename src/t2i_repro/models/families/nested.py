@@ -1,4 +1,4 @@
-"""HDGAN and its ablations; `models/nested.py` and `training/nested_step.py` explain the keys."""
+"""HDGAN and its ablations; `models/nested.py` and `training/nested.py` explain the keys."""
 
 from t2i_repro.models.family import CAPTIONS, COUNT, SWITCH, SYSTEM_NAME, WEIGHT, Family, keys
 

@@ -1,4 +1,4 @@
-"""Either stage of StackGAN; `models/stackgan.py` and `training/matching_aware_step.py` explain the keys."""
+"""Either stage of StackGAN; `models/stackgan.py` and `training/matching_aware.py` explain the keys."""
 
 from t2i_repro.models.family import CAPTIONS, COUNT, SYSTEM_NAME, WEIGHT, Family
 
