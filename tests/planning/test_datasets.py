@@ -8,6 +8,7 @@ import pytest
 from raw_data import caption_file, write_cub
 
 from t2i_repro.errors import ReproError
+from t2i_repro.planning.evaluation import cell
 from t2i_repro.planning.graph import Graph
 
 MINE = {"layout": "cub", "folder": "mine", "year": None, "captions_per_image": 10, "boxes": True}
@@ -56,3 +57,11 @@ def test_values_by_dataset_have_a_default_for_a_new_one(copy: Path) -> None:
 def test_names_that_files_and_rules_could_not_have_are_refused(copy: Path, name: str) -> None:
     with pytest.raises(ReproError, match=r"params\.yaml with --config: datasets: .*does not match"):
         Graph(copy, {"datasets": {name: MINE}})
+
+
+def test_a_cell_on_an_unknown_dataset_says_so(copy: Path) -> None:
+    row = {"label": "A", "system": "ssa-gan"}
+    reasons = [
+        cell(graph(copy), "a", row, {"protocol": "fid:tf", "dataset": dataset})[1] for dataset in ("celeba", "mine")
+    ]
+    assert reasons == ["not run: params.yaml has no dataset celeba", "not run: scale smoke leaves out mine"]

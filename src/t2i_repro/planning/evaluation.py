@@ -141,6 +141,8 @@ def cell(graph: Graph, row_id: str, row: dict[str, Any], column: dict[str, Any])
         without_run = metric.of_data and (network is not None or not metric.compares_networks)
         if not (without_run or real):
             return {}, "printed only: no system of ours rebuilds it"
+    if dataset not in graph.params["datasets"]:
+        return {}, f"not run: params.yaml has no dataset {dataset}"
     if dataset not in graph.params["scale_datasets"]:
         return {}, f"not run: scale {graph.params['scale']} leaves out {dataset}"
     if protocol is None or metric is None:
