@@ -84,7 +84,7 @@ class EvaluationProject:
 
     def embed(self, images: Node, split: str | None = None) -> Node:
         spec = {"split": split, "network": self.network.name, "standin": True}
-        node = self.node("embed", f"{images.name}-{split}", spec, images=images, network=self.network)
+        node = self.node("embed", f"{images.name}-{split or 'samples'}", spec, images=images, network=self.network)
         with building(node, Path(node.folder)) as build:
             embed_verb.run(node, Path(node.folder), build)
         return node

@@ -1,4 +1,4 @@
-"""Rows that others fill: from params.yaml through the plan and the verbs to the table."""
+"""Rows from external images or checkpoints: from params.yaml through the plan and the verbs to the table."""
 
 import csv
 import hashlib
@@ -96,11 +96,11 @@ def test_a_printed_only_row_is_measured_like_any_other(tiny: Path) -> None:
     made = build(planner, table_of(planner))
     content = json.loads((Path(made.folder) / "table.json").read_text())
     cells = content["rows"][0]["cells"]
-    told = f"outside samples: A. N. Other, https://example.org/tiger, 2021-07-01; SHA-256 {sha()[:12]}"
+    remark = f"outside samples: A. N. Other, https://example.org/tiger, 2021-07-01; SHA-256 {sha()[:12]}"
     for column in ("is", "fid"):
         rebuilt = cells[column]["rebuilt"]
         assert (rebuilt["n"], rebuilt["source"]) == (COUNT, "samples")
-        assert told in rebuilt["caveats"]
+        assert remark in rebuilt["caveats"]
     assert cells["rp"]["missing"] == "not scored: outside samples without their captions"
     assert cells["size"]["missing"] == "not counted: outside samples bring no network"
     assert np.array_equal(np.load(Path(imported(planner).folder) / "images.npy"), noise())
@@ -108,10 +108,10 @@ def test_a_printed_only_row_is_measured_like_any_other(tiny: Path) -> None:
         text = (Path(made.folder) / f"table.{suffix}").read_text()
         assert "outside samples" in text.replace("\\", "") or suffix == "csv", suffix
     report = build(planner, planner.targets["report"])
-    assert told in (Path(report.folder) / "paper-tiny.html").read_text()
+    assert remark in (Path(report.folder) / "paper-tiny.html").read_text()
     with (Path(made.folder) / "table.csv").open(newline="") as file:
         line = next(line for line in csv.DictReader(file) if line["column"] == "fid")
-    assert (line["source"], line["provenance"]) == ("samples", told)
+    assert (line["source"], line["provenance"]) == ("samples", remark)
 
 
 def test_without_an_entry_or_as_trained_it_is_printed_only(tiny: Path) -> None:
@@ -287,20 +287,20 @@ def finished_run(planner: Planner, folder: Path, **changes: Any) -> Node:
     """A run that somebody trained on this plan's data and text encoder, its weights made up."""
     spec = {"system": {"kind": "one-stage", "encoder": "damsm"}, "image_size": 64, "seed": 7}
     inputs = {"data": planner.prepare("cub", 64), "text": planner.text_encoder("damsm", "cub")}
-    given = {role: node.as_input() for role, node in inputs.items()}
-    node = Node("train", "cub-tiger-s7", changes.get("scale", "smoke"), spec, given)
+    roles = {role: node.as_input() for role, node in inputs.items()}
+    node = Node("train", "cub-tiger-s7", changes.get("scale", "smoke"), spec, roles)
     folder.mkdir()
     for name in ("generator.pt", "checkpoint.pt", "losses.csv"):
         (folder / name).write_text(name)
     for one in inputs.values():
         Path(one.folder).mkdir(parents=True, exist_ok=True)
-        Path(one.record).write_text(json.dumps(one.to_json()))
+        Path(one.record).write_text(json.dumps({**one.to_json(), "facts": {}, "files": {}}))
     with building(node, folder) as work:
         work.facts |= {"parameters": {"generator": 1_500_000}, "standin": True}
     return node
 
 
-def test_a_checkpoint_stands_in_the_place_of_a_training(tiny: Path) -> None:
+def test_a_checkpoint_replaces_a_training(tiny: Path) -> None:
     planner = plan()
     finished_run(planner, tiny / "released")
     planner = plan(source="checkpoint", path="released")

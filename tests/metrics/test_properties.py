@@ -80,7 +80,7 @@ def test_workers_that_decode_change_nothing(tmp_path: Path, monkeypatch: pytest.
 def test_shards_that_do_not_fit_are_named() -> None:
     parts = [(np.array([2, 0]), FAKE[[2, 0]]), (np.array([1, 3]), FAKE[[1, 3]])]
     np.testing.assert_array_equal(metrics.join_shards(parts, 4), FAKE[:4])
-    for broken, told in (
+    for broken, message in (
         ((parts, 5), r"sample 4 is in none \(1 of 5"),
         (([*parts, (np.array([3, 4]), FAKE[3:5])], 5), "shards 1 and 2: sample 3 is in both"),
         (([(np.array([0, 0]), FAKE[:2])], 1), "shard 0: sample 0 is in it twice"),
@@ -89,5 +89,5 @@ def test_shards_that_do_not_fit_are_named() -> None:
         (([parts[0], (np.array([1]), FAKE[:1].astype(float))], 3), "rows of float64; expected float32"),
         (([], 3), "there is none"),
     ):
-        with pytest.raises(ReproError, match=told):
+        with pytest.raises(ReproError, match=message):
             metrics.join_shards(*broken)  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ def test_features_are_kept_by_content(world: EvaluationProject, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("images", "told"),
+    ("images", "message"),
     [
         (noise(20).astype(np.float32) * np.nan, "NaN among them; expected uint8"),
         (noise(20)[:, :12], "found uint8 (20, 12, 16, 3)|is 16 x 12 px"),
@@ -89,13 +89,13 @@ def test_features_are_kept_by_content(world: EvaluationProject, monkeypatch: pyt
     ],
 )
 def test_broken_images_are_refused(
-    world: EvaluationProject, images: np.ndarray, told: str, capsys: pytest.CaptureFixture[str]
+    world: EvaluationProject, images: np.ndarray, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.save("fake.npy", images)
     given = ["score", "--samples", "fake.npy", "--images", "20", "--protocol", "is:imagenet"]
     assert main([*given, "--network", f"inception-tf={world.network.folder}"]) == 2
     error = capsys.readouterr().err
-    assert any(part in error for part in told.split("|"))
+    assert any(part in error for part in message.split("|"))
 
 
 def test_what_is_odd_is_refused_or_counted(world: EvaluationProject, capsys: pytest.CaptureFixture[str]) -> None:
