@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from browser import check_site, drive
-from fakes import HOSTILE, Project, built, divergences, metric
+from fakes import HOSTILE, Project, built, divergences, metric, write_record
 
 from t2i_repro.cli import main
 from t2i_repro.planning.built import with_built_inputs
@@ -226,7 +226,7 @@ def test_the_page_shows_what_is_built_so_far(planned: Planner, capsys: pytest.Ca
     score = next(node for node in planned.nodes.values() if node.folder == source.path)
     Path(score.folder).mkdir(parents=True)
     (Path(score.folder) / "metric.json").write_text(json.dumps(metric(28.0)))
-    (Path(score.folder) / "record.json").write_text(json.dumps({**score.to_json(), "wall_seconds": 1}))
+    write_record(score)
     assert main(command) == 0
     after = {row["id"]: row["cells"] for row in json.loads(table.read_text())["rows"]}
     assert after["id1"]["fid"]["rebuilt"]["value"] == 28.0
@@ -235,11 +235,14 @@ def test_the_page_shows_what_is_built_so_far(planned: Planner, capsys: pytest.Ca
     assert capsys.readouterr().out.count("results/smoke/report/index.html") == 2
 
 
-def test_nothing_is_built_of_a_folder_that_holds_something_else(planned: Planner) -> None:
+def test_a_score_counts_only_if_its_record_is_the_planned_one(planned: Planner) -> None:
     table = next(node for node in planned.nodes.values() if node.name == "ssa-gan-table2")
-    source = table.inputs["id1/fid/0"]
-    Path(source.path).mkdir(parents=True)
-    (Path(source.path) / "record.json").write_text(json.dumps({"digest": "0123456789", "kind": "score"}))
+    score = next(node for node in planned.nodes.values() if node.folder == table.inputs["id1/fid/0"].path)
+    record = Path(score.folder) / "record.json"
+    record.parent.mkdir(parents=True)
+    write_record(score)
+    assert set(with_built_inputs(table).inputs) == {"id1/fid/0"}
+    record.write_text(json.dumps({**json.loads(record.read_text()), "digest": "0123456789"}))
     assert with_built_inputs(table).inputs == {}
-    (Path(source.path) / "record.json").write_text("{")
+    record.write_text("{")
     assert with_built_inputs(table).inputs == {}

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from fakes import COMPARABLE, HOSTILE, metric
+from fakes import COMPARABLE, HOSTILE, metric, write_record
 
 from t2i_repro.cli import main
 from t2i_repro.core.record import Build
@@ -33,6 +33,7 @@ def rendered(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     planner = Planner(Path("."), {"papers": ["ssa-gan"], "scale": "smoke"})
     node = next(node for node in planner.nodes.values() if node.name == "ssa-gan-table2")
+    by_folder = {score.folder: score for score in planner.nodes.values()}
     for role, source in node.inputs.items():
         row, column, _ = role.split("/")
         changes = {} if row == "id2" else COMPARABLE
@@ -40,14 +41,13 @@ def rendered(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             value = metric({"id0": 5.0, "id1": 4.0}.get(row, 3.0), 0.1, **changes)
         else:
             value = metric({"id0": 20.0, "id1": 15.0}.get(row, 30.0), **changes)
-        folder = Path(source.path)
-        folder.mkdir(parents=True)
-        (folder / "metric.json").write_text(json.dumps(value))
-        (folder / "record.json").write_text(json.dumps({"digest": source.digest}))
+        Path(source.path).mkdir(parents=True)
+        (Path(source.path) / "metric.json").write_text(json.dumps(value))
+        write_record(by_folder[source.path])
     folder = Path(node.folder)
     folder.mkdir(parents=True)
     tables.run(node, folder, Build(node))
-    (folder / "record.json").write_text(json.dumps(node.to_json()))
+    write_record(node)
     return tmp_path
 
 
