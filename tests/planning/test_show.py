@@ -70,7 +70,7 @@ def test_every_system_is_shown_as_it_is_planned(project: Path, scale: str) -> No
 
 @pytest.mark.parametrize("scale", ["smoke", "paper"])
 def test_every_text_encoder_is_shown_as_it_is_planned(project: Path, scale: str) -> None:
-    overrides = {"scale": scale, "standin": STANDIN}
+    overrides = {"scale": scale, "standin": STANDIN, "damsm": {"epochs": 3}, "scales": {scale: {"itm": {"lr": 0.5}}}}
     graph = Graph(project, overrides)
     for encoder, section in (("damsm", "damsm"), ("itm", "itm"), ("char-cnn-rnn", "char_cnn_rnn")):
         for dataset in graph.params["datasets"]:
@@ -119,7 +119,7 @@ def test_a_scales_own_values_say_so(show: Show) -> None:
 
 def test_settings_of_the_call_say_so(show: Show) -> None:
     scales = "scales={smoke: {shrink: 2, train: {epochs: 7}, system: {one-stage: {matching: {damsm: 0.5}}}}}"
-    text = show("ssa-gan", "cub", "--set", "scale=smoke", "--set", scales, "--set", "char_cnn_rnn={dim: 32}")
+    text = show("ssa-gan", "cub", "--set", "scale=smoke", "--set", scales)
     assert row(text, "epochs") == ("7", "--set")
     assert row(text, "image_size") == ("128", "--set")
     assert row(text, "matching.damsm") == ("0.5", "--set")
@@ -127,6 +127,12 @@ def test_settings_of_the_call_say_so(show: Show) -> None:
     assert row(text, "batch") == ("12", "params.yaml: scales.smoke.train")
     assert row(text, "width") == ("8", "params.yaml: scales.smoke.system.one-stage")
     assert row(text, "optimiser") == ("adam", "default")
+    section = "char_cnn_rnn={dim: 32, form: printed}"
+    text = show("hdgan", "cub", "--set", section, "--set", "scales={smoke: {char_cnn_rnn: {decay: 0.5}}}")
+    assert row(text, "dim") == ("32", "--set")
+    assert row(text, "form") == ("printed", "--set")
+    assert row(text, "decay") == ("0.5", "--set")
+    assert row(text, "lr") == ("0.002", "params.yaml: scales.smoke.char_cnn_rnn")
 
 
 @pytest.mark.parametrize(("name", "dataset"), [("df-gan", "cub"), ("hdgan", "cub"), ("stackgan-plus-plus", "oxford")])

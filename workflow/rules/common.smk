@@ -12,7 +12,10 @@ def planned(wildcards):
 
 def inputs(wildcards):
     """Records of the artefacts that this one is built from."""
-    return [ancient(f"{given.path}/record.json") for given in planned(wildcards).inputs.values()]
+    return [
+        ancient(f"{given.path}/record.json")
+        for given in planned(wildcards).inputs.values()
+    ]
 
 
 def spec(wildcards):
