@@ -57,6 +57,7 @@ class TextEncoder:
     ``plan(graph, dataset)``: the node that trains it on a dataset.
     ``is_standin(graph)``: whether that node takes the place of what the papers use (numbers are then labelled).
     ``dim``: size D of its sentence embedding in the papers.
+    ``scaled_dim(graph)``: D at the chosen scale, for an encoder without a ``dim`` in its section.
     ``kind``: the kind of its artefact in core/artefact.py; a new encoder leaves it at its default.
     ``matching_loss``: the form of the losses that match images to its words and sentences, if it has an image encoder.
 
@@ -77,9 +78,16 @@ class TextEncoder:
     load: str | None = None
     extractor: str | None = None
     full_size: str | None = None
+    scaled_dim: Callable[[Graph], int] | None = None
     matching_loss: MatchingLoss = "damsm"
     is_standin: Callable[[Graph], bool] = never
     kind: str = GENERIC_KIND
+
+    def dim_at_scale(self, graph: Graph) -> int:
+        """Size D of its sentence embedding at the chosen scale."""
+        if self.scaled_dim is not None:
+            return self.scaled_dim(graph)
+        return int(graph.params[self.section].get("dim", self.dim))
 
 
 def text_encoders() -> dict[str, TextEncoder]:

@@ -16,7 +16,7 @@ from t2i_repro.data.layout import layouts
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.registry import metrics
-from t2i_repro.models.text_encoder import TextEncoder, text_encoders
+from t2i_repro.models.text_encoder import text_encoders
 from t2i_repro.planning.graph import Graph
 from t2i_repro.planning.origins import Origins, Setting, Tree, leaves, values_of
 from t2i_repro.registry.papers import measured_in
@@ -184,7 +184,7 @@ def parameters(graph: Graph, name: str, dataset: str) -> list[Row]:
 
     system = graph.system(name, dataset)
     encoder = text_encoders()[system["encoder"]]
-    generator, discriminators = counts.network_counts(system, sentence_dim(graph, encoder))
+    generator, discriminators = counts.network_counts(system, encoder.dim_at_scale(graph))
     rows = [Row("generator", f"{generator:,}"), Row("discriminators", " + ".join(f"{one:,}" for one in discriminators))]
     if not encoder.is_standin(graph):
         text = counts.text_count(encoder.name, dataset)
@@ -192,14 +192,6 @@ def parameters(graph: Graph, name: str, dataset: str) -> list[Row]:
             Row("text encoder", "unknown" if text is None else f"{text:,}", "at the papers' size and vocabulary")
         )
     return rows
-
-
-def sentence_dim(graph: Graph, encoder: TextEncoder) -> int:
-    """Size of the sentence embedding at this scale."""
-    section = graph.params[encoder.section]
-    if "dim" not in section and section.get("clip") == "standin":
-        section = graph.params["clip"]
-    return int(section.get("dim", encoder.dim))
 
 
 def protocol_sections(graph: Graph, origins: Origins, name: str) -> Sections:

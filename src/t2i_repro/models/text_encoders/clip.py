@@ -20,6 +20,11 @@ def is_standin(graph: Graph) -> bool:
     return bool(graph.params["itm"]["clip"] == "standin")
 
 
+def scaled_dim(graph: Graph) -> int:
+    """Size of CLIP's embeddings, which are the stand-in's where that is used."""
+    return int(graph.params["clip"]["dim"]) if is_standin(graph) else 512
+
+
 CLIP = TextEncoder(
     name="clip",
     kind="clip",
@@ -35,6 +40,7 @@ CLIP = TextEncoder(
         "seed": SEED,
     },
     plan=plan,
+    scaled_dim=scaled_dim,
     is_standin=is_standin,
     pretrain="t2i_repro.training.itm:run_clip",
     weights="clip.pt",

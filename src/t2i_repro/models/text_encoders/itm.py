@@ -31,6 +31,7 @@ ITM = TextEncoder(
         "seed": SEED,
     },
     plan=plan,
+    scaled_dim=clip.scaled_dim,
     matching_loss="itm",
     is_standin=clip.is_standin,
     pretrain="t2i_repro.training.itm:run_itm",
