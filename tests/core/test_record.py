@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from t2i_repro.core.artefact import Node
-from t2i_repro.core.record import AlreadyBuilt, atomic_write, building, read_record, write_json
+from t2i_repro.core.record import (
+    STATE,
+    AlreadyBuilt,
+    atomic_write,
+    building,
+    read_record,
+    set_aside_damaged,
+    write_json,
+)
 from t2i_repro.errors import ReproError
 
 
@@ -43,12 +51,110 @@ def test_an_input_with_another_digest_is_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     first, second = two_nodes()
     Path(first.folder).mkdir(parents=True)
-    write_json(Path(first.record), {**first.to_json(), "digest": "0" * 10})
+    write_json(Path(first.record), {**first.to_json(), "digest": "0" * 10, "facts": {}, "files": {}})
     with (
         pytest.raises(ReproError, match=rf"needs raw with digest {first.digest}.*0000000000"),
         building(second, Path(second.folder)),
     ):
         pass
+
+
+@pytest.mark.parametrize("content", [b"", b'{"digest": "12', b"[]", b"null", b"\xff\xfe", b'{"files": {}}'])
+def test_a_damaged_record_is_named_and_its_artefact_built_again(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an interrupted copy leaves it."""
+    monkeypatch.chdir(tmp_path)
+    first, second = two_nodes()
+    with building(first, Path(first.folder)):
+        pass
+    Path(first.record).write_bytes(content)
+    with pytest.raises(ReproError, match=r"record\.json: damaged record"), building(second, Path(second.folder)):
+        pass
+    with building(first, Path(first.folder)) as build:
+        build.facts["again"] = True
+    assert read_record(Path(first.folder))["facts"] == {"again": True}
+    assert set_aside_damaged([Path(first.record), Path("none.json")]) == []
+
+
+@pytest.mark.parametrize("content", ["shorter", None])
+def test_an_input_whose_file_is_cut_or_gone_is_refused(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = two_nodes()
+    file = Path(first.folder) / "sub/array.npy"
+    with building(first, Path(first.folder)):
+        file.parent.mkdir()
+        file.write_text("twelve bytes")
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    found = "missing" if content is None else "7 bytes"
+    with (
+        pytest.raises(ReproError, match=rf"sub/array\.npy: {found}, expected 12 bytes"),
+        building(second, Path(second.folder)),
+    ):
+        pass
+
+
+BUILDER = """
+import sys
+from pathlib import Path
+from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import AlreadyBuilt, building
+node = Node("standin", "a", "smoke", {"x": 1})
+try:
+    with building(node, Path(node.folder)):
+        print("building", flush=True)
+        sys.stdin.readline()
+except AlreadyBuilt:
+    print("built by another", flush=True)
+"""
+
+
+def test_two_processes_never_build_one_artefact_together(tmp_path: Path) -> None:
+    """A job whose Snakemake was killed goes on, and the next Snakemake starts the same job."""
+
+    def start() -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-c", BUILDER]
+        return subprocess.Popen(command, cwd=tmp_path, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+    first = start()
+    assert first.stdout is not None
+    assert first.stdout.readline() == "building\n"
+    second = start()
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(timeout=1)
+    first.communicate("go on\n", timeout=30)
+    assert second.communicate(timeout=30)[0] == "built by another\n"
+
+
+def test_what_an_interrupted_build_left_to_resume_from_goes_with_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    node, _ = two_nodes()
+    state = Path(node.folder) / STATE / "checkpoint.pt"
+    state.parent.mkdir(parents=True)
+    state.write_text("step 7")
+    with pytest.raises(RuntimeError), building(node, Path(node.folder)):
+        raise RuntimeError
+    assert state.exists()
+    with building(node, Path(node.folder)):
+        assert state.exists()
+    assert not state.parent.exists()
+
+
+@pytest.mark.parametrize("name", ["../../victim", "a\n", "a b", "", "/tmp/x", "A", "a--b"])
+def test_a_name_that_is_no_name_makes_no_path(name: str) -> None:
+    with pytest.raises(ReproError, match="expected lower-case letters"):
+        Node("standin", name, "smoke", {})
+    with pytest.raises(ReproError, match="expected lower-case letters"):
+        Node("standin", "a", name, {})
+    with pytest.raises(ReproError, match="kind: found"):
+        Node("../x", "a", "smoke", {})
 
 
 def test_a_leaf_carries_its_digest_in_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Artefacts: their kinds, and `Node`, the plan's description of one: what determines it and where it is built."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,17 @@ class Node:
     inputs: dict[str, Input] = field(default_factory=dict)
     locations: dict[str, str] = field(default_factory=dict)
     runtime: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Names become paths, and may come from a record that somebody else wrote. Raises ReproError on a bad one."""
+        if self.kind not in KINDS:
+            raise ReproError(f"artefact {self.name!r}: kind: found {self.kind!r}; allowed: {', '.join(KINDS)}")
+        for what, value in (("name", self.name), ("scale", self.scale)):
+            if re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", value) is None:
+                raise ReproError(
+                    f"artefact of kind {self.kind}: {what}: found {value!r}; expected lower-case letters, digits and "
+                    f"single hyphens"
+                )
 
     @property
     def revision(self) -> int:

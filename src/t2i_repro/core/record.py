@@ -1,14 +1,17 @@
 """Building an artefact: check its inputs, run the verb, write `record.json` last."""
 
 import errno
+import fcntl
 import json
+import logging
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +24,7 @@ from t2i_repro.core.artefact import Node
 from t2i_repro.core.digest import file_sha256
 from t2i_repro.errors import ReproError, StorageFull
 
+STATE = ".state"  # folder of an artefact from which an interrupted build resumes; the record ends it
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 RECORDED_LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pandas", "pillow", "snakemake", "dvc")
 
@@ -82,22 +86,81 @@ def as_json(value: Any) -> bytes:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """The record of a complete artefact (of a leaf: the newest). Raises ReproError when there is none."""
+    """The record of a complete artefact (of a leaf: the newest). Raises ReproError if it is absent or damaged."""
     found = sorted(folder.glob("record*.json"))
     if not found:
         raise ReproError(f"{folder}: no record.json: this artefact was never completed. Run `snakemake` to build it.")
-    return json.loads(found[-1].read_text(encoding="utf-8"))
+    return parse_record(found[-1])
+
+
+def parse_record(path: Path) -> dict[str, Any]:
+    """A record file's content. Raises ReproError when it is damaged: cut short, say, by an interrupted copy."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record["digest"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        problem = "it has no digest" if isinstance(error, KeyError) else str(error)
+        raise ReproError(f"{path}: damaged record ({problem}); remove it and run `snakemake` to rebuild it") from error
+    return record
+
+
+def set_aside_damaged(records: Iterable[Path]) -> list[Path]:
+    """Rename damaged records, so that their artefacts are built again. Returns those that were."""
+    damaged = []
+    for path in records:
+        try:
+            if path.exists():
+                parse_record(path)
+        except ReproError:
+            os.replace(path, path.with_name(f".{path.name}.damaged"))
+            damaged.append(path)
+    return damaged
 
 
 def check_inputs(node: Node) -> None:
     """Raise ReproError, naming the input, when an input is missing or is not the planned one."""
     for role, source in node.inputs.items():
         record = read_record(Path(source.path))
+        check_sizes(Path(source.path), record)
         if record["digest"] != source.digest:
             raise ReproError(
                 f"{source.path}: {node.kind} {node.name} needs {role} with digest {source.digest}, but its record has "
                 f"{record['digest']}. Remove that folder and run `snakemake` to rebuild it."
             )
+
+
+def check_sizes(folder: Path, record: dict[str, Any]) -> None:
+    """Raise ReproError when a file of an artefact is missing or has another size than its record says.
+
+    `t2i-repro verify` compares contents, which takes long.
+    """
+    for name, file in record.get("files", {}).items():
+        path = folder / name
+        found = path.stat().st_size if path.is_file() else None
+        if found != file["size"]:
+            size = "missing" if found is None else f"{found} bytes"
+            raise ReproError(
+                f"{path}: {size}, expected {file['size']} bytes as in its record. Remove {folder} and run `snakemake` "
+                f"to rebuild it."
+            )
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Wait until no other process builds in ``out``: a job whose Snakemake was killed goes on, and the next Snakemake
+    may start the same job. The kernel releases the lock of a process that ends, however it ends."""
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logging.getLogger(__name__).info("%s: another process builds it; waiting for that one to end", out)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(folder)
 
 
 @contextmanager
@@ -107,30 +170,40 @@ def building(node: Node, out: Path) -> Iterator[Build]:
     Raises AlreadyBuilt when `out` is complete, ReproError on missing or wrong inputs.
     """
     record_file = out / Path(node.record).name
-    if record_file.is_file() and json.loads(record_file.read_text())["digest"] == node.digest:
-        raise AlreadyBuilt
+    set_aside_damaged([record_file])
+    check_not_built(record_file, node)
     check_inputs(node)
     out.mkdir(parents=True, exist_ok=True)
-    # First: a leaf whose build is interrupted must not keep the record of its former content.
-    for stale in (*out.glob("record*.json"), *out.glob(".*.partial")):  # .partial: of a process that was killed
-        if stale.is_file():
-            stale.unlink()
-    build, started = Build(node), time.monotonic()
-    yield build
-    write_json(
-        record_file,
-        {
-            **node.to_json(),
-            "facts": build.facts,
-            "files": hash_files(out),
-            "code": code_version(),
-            "libraries": libraries(),
-            "hardware": hardware(),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "wall_seconds": round(time.monotonic() - started, 2),
-            "peak_memory_mb": round(peak_memory_mb()),
-        },
-    )
+    with alone(out):
+        check_not_built(record_file, node)  # by the process that was waited for
+        # First: a leaf whose build is interrupted must not keep the record of its former content.
+        for stale in (*out.glob("record*.json"), *out.glob(".*.partial")):  # .partial: of a process that was killed
+            if stale.is_file():
+                stale.unlink()
+        code = code_version()  # as it is now, whatever changes while this runs
+        build, started = Build(node), time.monotonic()
+        yield build
+        write_json(
+            record_file,
+            {
+                **node.to_json(),
+                "facts": build.facts,
+                "files": hash_files(out),
+                "code": code,
+                "libraries": libraries(),
+                "hardware": hardware(),
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "wall_seconds": round(time.monotonic() - started, 2),
+                "peak_memory_mb": round(peak_memory_mb()),
+            },
+        )
+        shutil.rmtree(out / STATE, ignore_errors=True)
+
+
+def check_not_built(record_file: Path, node: Node) -> None:
+    """Raise AlreadyBuilt when the record is there."""
+    if record_file.is_file() and parse_record(record_file)["digest"] == node.digest:
+        raise AlreadyBuilt
 
 
 def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
@@ -148,18 +221,19 @@ def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 @cache
 def code_version() -> dict[str, Any]:
-    """Git commit of the project, and whether the working tree differs from it; None outside a checkout."""
+    """Git commit of the project, and whether the package differs from it (new files included); None without git."""
+    package = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20, check=True
+                ["git", *arguments], cwd=package, capture_output=True, text=True, timeout=20, check=True
             )
         except (OSError, subprocess.SubprocessError):
             return None
         return done.stdout.strip()
 
-    status = git("status", "--porcelain", "--untracked-files=no")
+    status = git("status", "--porcelain", "--", ".")
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
 
 

@@ -1,13 +1,12 @@
 """Verb `store`: copy artefacts to paths that do not change, for DVC; and `restore`, the way back (docs/dvc.md)."""
 
 import argparse
-import json
 import os
 import shutil
 from pathlib import Path
 
 from t2i_repro.core.artefact import Input, Node
-from t2i_repro.core.record import Build, hash_files
+from t2i_repro.core.record import Build, hash_files, parse_record
 from t2i_repro.errors import ReproError
 
 
@@ -65,7 +64,7 @@ def restored(record: Path) -> str:
 
     Raises ReproError when its files are not those of its record.
     """
-    content = json.loads(record.read_text(encoding="utf-8"))
+    content = parse_record(record)
     inputs = {role: Input(**source) for role, source in content["inputs"].items()}
     node = Node(**{key: content[key] for key in ("kind", "name", "scale", "spec")}, inputs=inputs)
     if node.digest != content["digest"]:
