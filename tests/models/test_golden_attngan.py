@@ -22,7 +22,7 @@ def close(value: Tensor, expected: Tensor, tolerance: float = 2e-4) -> None:
     torch.testing.assert_close(value.detach()[: len(expected)], expected, rtol=tolerance, atol=tolerance)
 
 
-def paint(golden: Golden, generator: MultiStageGenerator) -> MultiStageOutput:
+def generate(golden: Golden, generator: MultiStageGenerator) -> MultiStageOutput:
     with torch.no_grad():
         text = golden.text
         return generator.stages(golden.noise, text.sentence, text.words, text.padding)
@@ -31,17 +31,17 @@ def paint(golden: Golden, generator: MultiStageGenerator) -> MultiStageOutput:
 def test_generator_in_training_mode(golden: Golden) -> None:
     """Everything a generator computes, with the released mask, by which the authors' network was run."""
     generator = golden.generator("released").train()
-    painted = paint(golden, generator)
-    for size, images in zip(SIZES, painted.images, strict=True):
+    output = generate(golden, generator)
+    for size, images in zip(SIZES, output.images, strict=True):
         close(images, golden.output(f"train.img{size}"))
     for name in ("code", "mu", "logvar"):
-        close(getattr(painted.condition, name), golden.output(f"train.{'c_code' if name == 'code' else name}"))
+        close(getattr(output.condition, name), golden.output(f"train.{'c_code' if name == 'code' else name}"))
     for stage in range(3):
-        close(painted.features[stage], golden.output(f"train.h_net{stage + 1}"))
+        close(output.features[stage], golden.output(f"train.h_net{stage + 1}"))
     for stage, size in enumerate((64, 128)):
-        close(painted.fused[stage].attention[0], golden.output(f"train.att{size}"))
-        close(painted.fused[stage].features[:, :4], painted.features[stage])
-        close(painted.fused[stage].features[:, 4:], golden.output(f"train.h_net{stage + 2}.c_code_weighted"))
+        close(output.fused[stage].attention[0], golden.output(f"train.att{size}"))
+        close(output.fused[stage].features[:, :4], output.features[stage])
+        close(output.fused[stage].features[:, 4:], golden.output(f"train.h_net{stage + 2}.c_code_weighted"))
     norm = generator.initial.fc[1]
     assert isinstance(norm, nn.BatchNorm1d)
     close(norm.running_mean, golden.output("train.after_bn_running_mean.h_net1.fc.1"))
@@ -50,13 +50,13 @@ def test_generator_in_training_mode(golden: Golden) -> None:
 
 @pytest.mark.parametrize(("mask", "prefix"), [("released", "eval"), ("right", "eval_fixedmask")])
 def test_generator_in_evaluation(golden: Golden, mask: str, prefix: str) -> None:
-    painted = paint(golden, golden.generator(mask).eval())
-    for size, images in zip(SIZES, painted.images, strict=True):
+    output = generate(golden, golden.generator(mask).eval())
+    for size, images in zip(SIZES, output.images, strict=True):
         close(images, golden.output(f"{prefix}.img{size}"))
-    close(painted.condition.code, golden.output("eval.c_code"))
+    close(output.condition.code, golden.output("eval.c_code"))
     if mask == "right":
         for stage, size in enumerate((64, 128)):
-            attention = painted.fused[stage].attention[0]
+            attention = output.fused[stage].attention[0]
             close(attention, golden.output(f"eval_fixedmask.att{size}"))
             assert not attention.transpose(1, 0)[:, golden.text.padding.t()[0]].any()
             assert not attention[golden.text.padding].any()
@@ -107,15 +107,15 @@ def test_one_step(golden: Golden) -> None:
     average = Average(generator, 0.999)
     config = LossConfig(matching=((0.0, 0.0),) * 3)
     text = golden.text
-    painted = generator.stages(golden.noise, text.sentence, text.words, text.padding)
+    output = generator.stages(golden.noise, text.sentence, text.words, text.padding)
     for stage, (network, size) in enumerate(zip(discriminators, SIZES, strict=True)):
         loss = stage_discriminator_step(
             network,
             adam(network),
             golden.real[stage],
-            painted.images[stage],
+            output.images[stage],
             text,
-            painted.condition.mu,
+            output.condition.mu,
             config,
         )
         np.testing.assert_allclose(loss, step[f"errD{stage}"], rtol=1e-5)
@@ -124,7 +124,7 @@ def test_one_step(golden: Golden) -> None:
         np.testing.assert_allclose(gradients(network, names), step[f"gradnorm.D{stage}"], rtol=1e-4, atol=1e-6)
         after = dict(network.named_parameters())
         np.testing.assert_allclose(sums(after, names), step[f"paramsum_after.D{stage}"], rtol=0, atol=2e-3)
-    losses = generator_step(discriminators, adam(generator), painted, text, config)
+    losses = generator_step(discriminators, adam(generator), output, text, config)
     for stage in range(3):
         np.testing.assert_allclose(losses[f"g_adversarial_{stage}"], step[f"g_loss{stage}"], rtol=1e-5)
     np.testing.assert_allclose(losses["g_loss"] - losses["g_kl"], step["errG_without_kl"], rtol=1e-5)

@@ -92,16 +92,16 @@ def unmoved(system: dict[str, Any], names: set[str]) -> set[str]:
 def test_shapes_and_range(name: str) -> None:
     players = Players.of(name)
     generator, text = players.generator, captions()
-    painted = generator.stages(draw(generator), text.sentence, text.words, text.padding)
+    output = generator.stages(draw(generator), text.sentence, text.words, text.padding)
     stages = len(players.system["stages"])
     assert generator.sizes == [8 << stage for stage in range(stages)]
-    for images, features, size in zip(painted.images, painted.features, generator.sizes, strict=True):
+    for images, features, size in zip(output.images, output.features, generator.sizes, strict=True):
         assert images.shape == (BATCH, 3, size, size)
         assert features.shape[2:] == (size, size)
         assert images.abs().max() <= 1
         assert images.std() > 1e-3
-    assert len(painted.fused) == stages - 1
-    for fused, size in zip(painted.fused, generator.sizes[:-1], strict=True):
+    assert len(output.fused) == stages - 1
+    for fused, size in zip(output.fused, generator.sizes[:-1], strict=True):
         for attention in fused.attention:
             assert attention.shape[2:] == (size, size)
             torch.testing.assert_close(attention.sum(1), torch.ones(BATCH, size, size, dtype=torch.float64))
@@ -153,11 +153,11 @@ def test_with_the_released_mask_it_does() -> None:
 def test_the_generator_step_leaves_the_discriminators_alone() -> None:
     players, text = Players.of("icsd-gan"), captions()
     before = [snapshot(d) for d in players.discriminators]
-    painted = players.generator.stages(draw(players.generator), text.sentence, text.words, text.padding)
+    output = players.generator.stages(draw(players.generator), text.sentence, text.words, text.padding)
     generator_step(
         players.discriminators,
         torch.optim.SGD(players.generator.parameters(), 0.1),
-        painted,
+        output,
         text,
         LossConfig.of(players.system),
         players.encoder,
@@ -179,8 +179,8 @@ def test_noise_is_z_then_that_of_conditioning() -> None:
     generator, text = Players.of("attngan").generator.eval(), captions()
     noise = draw(generator)
     noise[:, generator.z_dim :] = 0.0
-    painted = generator.stages(noise, text.sentence, text.words, text.padding)
-    assert torch.equal(painted.condition.code, painted.condition.mu)
+    output = generator.stages(noise, text.sentence, text.words, text.padding)
+    assert torch.equal(output.condition.code, output.condition.mu)
 
 
 def test_refusals_name_the_field() -> None:

@@ -111,10 +111,10 @@ def test_counts(name: str, generator: int, trained: int, discriminator: list[int
     sizes = whole["train"]["image_size"], whole["train"]["base_size"]
     with torch.device("meta"):
         built = build_generator(whole, *sizes, text_dim=1024)
-        judge = build_discriminator(whole, sizes[0], text_dim=1024)
+        built_d = build_discriminator(whole, sizes[0], text_dim=1024)
     assert count_parameters(built) == generator
     assert count_parameters(built, trainable=True) == trained
-    parts = list(judge.by_scale.values()) if isinstance(judge, NestedDiscriminators) else [judge]
+    parts = list(built_d.by_scale.values()) if isinstance(built_d, NestedDiscriminators) else [built_d]
     assert [count_parameters(part) for part in parts] == discriminator
 
 

@@ -73,10 +73,10 @@ def test_gan_int_cls_is_a_dcgan_on_a_projected_sentence() -> None:
     network = DcganGenerator(4, 64, 4, text_dim=TEXT, z_dim=5, cond_dim=3)
     ups = [layer for layer in network.draw if isinstance(layer, nn.ConvTranspose2d)]
     assert [(up.in_channels, up.out_channels) for up in ups] == [(8, 32), (32, 16), (16, 8), (8, 4), (4, 3)]
-    judge = DcganDiscriminator(2, 64, text_dim=TEXT, cond_dim=3)
-    widths = [layer.out_channels for layer in judge.trunk if isinstance(layer, nn.Conv2d)]
+    discriminator = DcganDiscriminator(2, 64, text_dim=TEXT, cond_dim=3)
+    widths = [layer.out_channels for layer in discriminator.trunk if isinstance(layer, nn.Conv2d)]
     assert widths == [2, 4, 8, 16]
-    assert kinds(judge.trunk) == "C4 L C4 B L C4 B L C4 B L"
+    assert kinds(discriminator.trunk) == "C4 L C4 B L C4 B L C4 B L"
 
 
 class Critic(nn.Module):
