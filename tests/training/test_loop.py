@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from tiny import FakeBatches, digests, gan, schedule, train_gan
 from torch import Tensor
 
 from t2i_repro.core.artefact import Node
+from t2i_repro.core.record import STATE
 from t2i_repro.data.batches import Batch
 from t2i_repro.errors import Diverged, Interrupted, ReproError, StorageFull
 from t2i_repro.models.state import load_torch, plain, save_torch
@@ -57,7 +59,7 @@ def raising(error: BaseException) -> Callable[[At], None]:
     return action
 
 
-def test_a_finished_run_holds_what_it_promises_and_no_state(tmp_path: Path) -> None:
+def test_a_finished_run_holds_what_it_promises(tmp_path: Path) -> None:
     facts = train_gan(tmp_path, schedule(steps=7, grid_every=3, log_every=2))
     assert sorted(digests(tmp_path)) == [
         "checkpoint.pt",
@@ -69,7 +71,6 @@ def test_a_finished_run_holds_what_it_promises_and_no_state(tmp_path: Path) -> N
         "tensorboard/events.out.tfevents.losses",
         "text_encoder.pt",
     ]
-    assert not (tmp_path / ".state").exists()
     rows = (tmp_path / "losses.csv").read_text().splitlines()
     assert rows[0].startswith("step,d_loss,")
     assert [row.split(",")[0] for row in rows[1:]] == ["2", "4", "6", "7"]
@@ -176,6 +177,34 @@ def test_a_signal_saves_ends_with_75_and_goes_on_later(
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
     assert load_torch(tmp_path / ".state/checkpoint.pt")["step"] == 5
     assert train_gan(tmp_path, SHORT)["resumed_at"] == 5
+    assert digests(tmp_path) == whole
+
+
+def test_a_run_that_is_asked_for_again_is_trained_again(tmp_path: Path, whole: dict[str, str]) -> None:
+    """Its state goes with the record (`building`); what else is there, the last checkpoint included, is no start."""
+    train_gan(tmp_path, SHORT)
+    shutil.rmtree(tmp_path / STATE)
+    steps = []
+    again = at(0, lambda system: steps.append(0))
+    assert "resumed_at" not in train_gan(tmp_path, SHORT, again)
+    assert steps == [0]
+    assert digests(tmp_path) == whole
+
+
+@pytest.mark.parametrize("damaged", [("checkpoint.pt",), ("checkpoint.pt", "previous.pt")])
+def test_a_state_with_a_flipped_bit_is_not_resumed_from(
+    damaged: tuple[str, ...], tmp_path: Path, whole: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(RuntimeError, match="stop"):
+        train_gan(tmp_path, SHORT, at(6, raising(RuntimeError("stop"))))
+    for name in damaged:
+        path = tmp_path / STATE / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    facts = train_gan(tmp_path, SHORT)
+    assert facts.get("resumed_at") == (3 if len(damaged) == 1 else None)
+    assert "checkpoint.pt: damaged" in caplog.text
     assert digests(tmp_path) == whole
 
 
