@@ -6,6 +6,7 @@ from pathlib import Path
 
 from t2i_repro.data.captions import decode
 from t2i_repro.data.layout import Layout, RawImage, RawIndex, StandinSize, need, walk
+from t2i_repro.data.procedural.coco import write_coco
 from t2i_repro.errors import ReproError
 
 PARTS = {"train": "train", "test": "val"}
@@ -52,8 +53,6 @@ class Coco(Layout):
         return 82_783 if year == 2014 else None
 
     def draw_standin(self, base: Path, size: StandinSize, year: int | None) -> None:
-        from t2i_repro.data.procedural.coco import write_coco  # keeps NumPy and Pillow out of planning
-
         write_coco(base, size, year or self.years[0])
 
     def year_of(self, base: Path, year: int | None) -> int:

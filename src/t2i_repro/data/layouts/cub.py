@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from t2i_repro.data.layout import Layout, RawImage, RawIndex, StandinSize, join, need, read_text, walk
+from t2i_repro.data.procedural.cub import write_cub
 from t2i_repro.data.reed import caption_folder, class_splits, split_files
 from t2i_repro.errors import ReproError
 
@@ -61,8 +62,6 @@ class Cub(Layout):
         return 8_855
 
     def draw_standin(self, base: Path, size: StandinSize, year: int | None) -> None:
-        from t2i_repro.data.procedural.cub import write_cub  # keeps NumPy and Pillow out of planning
-
         write_cub(base, size)
 
 

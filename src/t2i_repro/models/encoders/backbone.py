@@ -53,7 +53,7 @@ class InceptionBackbone(Backbone):
 
     def __init__(self, align_corners: bool = False) -> None:
         super().__init__(align_corners)
-        from torchvision.models import inception_v3
+        from torchvision.models import inception_v3  # as slow to import as torch, and stand-ins do without
 
         network = inception_v3(weights=None, aux_logits=False, transform_input=False, init_weights=False)
         layers = [

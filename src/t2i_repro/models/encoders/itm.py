@@ -53,7 +53,7 @@ class OpenClip(Clip):
 
     def __init__(self) -> None:
         super().__init__()
-        import open_clip
+        import open_clip  # slower to import than torch, and the stand-in does not need it
 
         device = torch.get_default_device()
         level = logging.root.manager.disable
