@@ -78,6 +78,12 @@ def test_which_cards_there_are(
     assert cards.visible_cards(lambda: 2) == expected
 
 
+def test_a_variable_makes_no_cards_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(cards.PRETENDED, raising=False)
+    monkeypatch.setenv(cards.VISIBLE, "0,1")
+    assert cards.visible_cards(lambda: 0) == []
+
+
 def test_a_machine_without_cards_needs_no_lock(tmp_path: Path) -> None:
     assert cards.take_card([], tmp_path / "none") is None
     assert not (tmp_path / "none").exists()

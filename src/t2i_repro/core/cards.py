@@ -23,12 +23,13 @@ _held: list[IO[str]] = []  # open files; closing one gives its card back
 def visible_cards(count: Callable[[], int]) -> list[str]:
     """Names of the cards that this process may use, as CUDA_VISIBLE_DEVICES spells them (numbers, UUIDs).
 
-    ``count`` returns the number of cards of the machine, and is asked only where no variable names them.
+    ``count`` returns how many of them CUDA would find; it must not start CUDA, which reads the variable only once.
     """
-    for variable in (PRETENDED, VISIBLE):
-        if variable in os.environ:
-            return [name.strip() for name in os.environ[variable].split(",") if name.strip() not in ("", "-1")]
-    return [str(number) for number in range(count())]
+    named = os.environ.get(PRETENDED)
+    if named is None:
+        found = count()
+        named = os.environ.get(VISIBLE, ",".join(map(str, range(found)))) if found else ""
+    return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
 
 
 def take_card(cards: Sequence[str], folder: Path | None = None) -> str | None:

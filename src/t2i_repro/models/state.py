@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import torch.utils.deterministic
 from torch import Tensor, nn
 
+from t2i_repro.core.cards import take_card, visible_cards
 from t2i_repro.core.record import atomic_write
 from t2i_repro.errors import ReproError
 
@@ -89,8 +91,10 @@ def frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+@cache
 def pick_device() -> torch.device:
-    """CUDA if available, else the CPU."""
+    """A card of this process's own, waited for if all are taken (core/cards.py); the CPU where there are none."""
+    take_card(visible_cards(torch.cuda.device_count))
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
