@@ -88,7 +88,7 @@ def sentences() -> CharCnnRnnText:
     return CharCnnRnnText(CharCnnRnn(TEXT, 4), np.zeros((0, TEXT), np.float32), "mean-of-4", "first")
 
 
-SIDES: dict[str, Callable[[], TextConditioner]] = {
+CONDITIONERS: dict[str, Callable[[], TextConditioner]] = {
     "damsm": TinyText,
     "itm": itm_text,
     "char-cnn-rnn": sentences,
@@ -113,20 +113,20 @@ def built(name: str, folder: Path) -> tuple[GAN, TextConditioner]:
     """A system in training, as the verb builds it, and what reads its captions; ``folder`` takes the run that it
     continues."""
     spec = copy.deepcopy(variants()[name])
-    side = SIDES[spec["system"]["encoder"]]()
+    conditioner = CONDITIONERS[spec["system"]["encoder"]]()
     after, base = spec["system"].pop("after", None), None
     if after is not None:
         before = variants()[f"{after}-{name.rsplit('-', 1)[1]}"]
         torch.manual_seed(7)
-        network = build_generator(before["system"], before["image_size"], before["base_size"], side.dim)
+        network = build_generator(before["system"], before["image_size"], before["base_size"], conditioner.dim)
         base = folder / "base"
         base.mkdir(parents=True, exist_ok=True)
         save_torch(base / "generator.pt", network.state_dict())
-    parts = GanInputs(spec, side, batches(spec), CPU, None, base)  # type: ignore[arg-type]
+    parts = GanInputs(spec, conditioner, batches(spec), CPU, None, base)  # type: ignore[arg-type]
     trainer = cast(type[GAN], resolve(family_of(spec["system"]).trainer))
     gan = trainer(parts)
     awaken(gan)
-    return gan, side
+    return gan, conditioner
 
 
 def awaken(gan: GAN) -> None:

@@ -1,4 +1,4 @@
-"""A trained run for the tests that paint with one."""
+"""A trained run for the tests that sample from one."""
 
 from pathlib import Path
 from typing import Any

@@ -40,9 +40,9 @@ def test_pictures_carry_their_captions(flow: Flow, tmp_path: Path, capsys: pytes
     ]
     assert capsys.readouterr().out.split() == [str(out / name) for name in names]
     with Image.open(out / names[2]) as picture:
-        told = picture.info
-        assert told["Title"] == captions[1]
-        assert "train, seed 4, variant 0" in told["Description"]
+        metadata = picture.info
+        assert metadata["Title"] == captions[1]
+        assert "train, seed 4, variant 0" in metadata["Description"]
         ink = np.asarray(picture.convert("L"))[180:] < 100
         assert ink.any()  # the caption is written below the image
 
@@ -82,7 +82,7 @@ def test_unknown_words_are_left_out_and_said(
     for caption, message in (("xylophone zebra", "the run knows none of its words"), ("?!", "found no word in it")):
         assert main([*call, "a small bird", caption]) == 2
         assert message in capsys.readouterr().err
-    assert len(pictures(tmp_path)) == 2  # nothing is painted of a call that fails
+    assert len(pictures(tmp_path)) == 2  # a call that fails generates nothing
 
 
 def test_what_is_no_run_is_refused(flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

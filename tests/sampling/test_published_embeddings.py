@@ -62,7 +62,7 @@ def take(prepared: Path, folder: Path, published: Path, content: str | None = No
     return folder / "text"
 
 
-def test_systems_and_judges_read_what_was_published(prepared: Path, tmp_path: Path) -> None:
+def test_systems_and_metrics_read_what_was_published(prepared: Path, tmp_path: Path) -> None:
     data = Prepared(prepared / "prepare")
     folder = take(prepared, tmp_path, publish(tmp_path / "published", data))
     expected = np.stack(
@@ -70,17 +70,17 @@ def test_systems_and_judges_read_what_was_published(prepared: Path, tmp_path: Pa
     )
     assert np.array_equal(np.load(folder / "embeddings.npy"), expected)
 
-    side = load_text(folder, data, {**TRAIN, "system": SYSTEM})
-    batch = side.batches(data, {**TRAIN, "system": SYSTEM}).batch(0)
-    for image, sentence in zip(batch.image_index.tolist(), side.of_batch(batch).sentence, strict=True):
+    conditioner = load_text(folder, data, {**TRAIN, "system": SYSTEM})
+    batch = conditioner.batches(data, {**TRAIN, "system": SYSTEM}).batch(0)
+    for image, sentence in zip(batch.image_index.tolist(), conditioner.of_batch(batch).sentence, strict=True):
         numbers = data.caption_ids(image)
         assert any(np.array_equal(sentence.numpy(), expected[number]) for number in numbers)
     number = 37
-    told = side.of_captions([Caption(data.caption(number), np.array([1]))], CPU)
+    told = conditioner.of_captions([Caption(data.caption(number), np.array([1]))], CPU)
     same = [other for other in range(len(expected)) if data.caption(other) == data.caption(number)]
     assert any(np.array_equal(told.sentence[0].numpy(), expected[other]) for other in same)
     with pytest.raises(ReproError, match=r"'a purple cow': no caption of .*char_cnn_rnn\.source: trained"):
-        side.of_caption(Caption("a purple cow", np.array([1])), CPU)
+        conditioner.of_caption(Caption("a purple cow", np.array([1])), CPU)
 
     network = open_extractor(folder, CPU)
     assert not network.standin

@@ -55,10 +55,10 @@ def test_resume_is_exact(tmp_path: Path, stop: int) -> None:
     def run(out: Path, steps: int) -> None:
         train(system(), FakeBatches(), out, schedule(steps=steps, checkpoint_every=1, grid_every=100))  # type: ignore[arg-type]
 
-    run(tmp_path / "whole", 8)
+    run(tmp_path / "uninterrupted", 8)
     run(tmp_path / "parts", stop)
     run(tmp_path / "parts", 8)
-    assert digests(tmp_path / "whole") == digests(tmp_path / "parts")
+    assert digests(tmp_path / "uninterrupted") == digests(tmp_path / "parts")
 
 
 def test_it_learns_which_caption_is_of_which_class() -> None:

@@ -25,11 +25,11 @@ from t2i_repro.training.loop import train
 NAMES = list(variants())
 # The run that a system continues, and the trunk below the projections that SSA-GAN tunes.
 FROZEN = ("generator.base.", "generator.stage_one.", "image_encoder.trunk.")
-STEPS = 2  # at such widths a ReLU may be closed to a whole batch
+STEPS = 2  # at such widths a ReLU may be zero on a full batch
 
 
 def parameters(gan: GAN, text: TextConditioner) -> dict[str, nn.Parameter]:
-    """Of every network in play, those that look at images or read captions included."""
+    """Of all networks, image and text encoders included."""
     networks = {key: value for key, value in vars(gan).items() if isinstance(value, nn.Module)}
     named = {"text": text.encoder, **networks}
     return {f"{key}.{n}": p for key, network in named.items() for n, p in network.named_parameters()}
@@ -76,8 +76,8 @@ def test_a_step_trains_its_networks_and_nothing_else(name: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_is_its_captions_and_noises_alone_to_the_last_bit(name: str, tmp_path: Path) -> None:
-    (gan, side), texts = built(name, tmp_path), captions()
-    together = generate_images(gan.generator, side, texts, noise(gan), CPU).images
+    (gan, conditioner), texts = built(name, tmp_path), captions()
+    together = generate_images(gan.generator, conditioner, texts, noise(gan), CPU).images
     sides = [images.shape[-1] for images in together]
     assert sides[-1] == variants()[name]["image_size"]
     assert all(small < large for small, large in pairwise(sides))
@@ -86,11 +86,11 @@ def test_an_image_is_its_captions_and_noises_alone_to_the_last_bit(name: str, tm
         assert images.abs().max() <= 1
         assert (images.flatten(1).std(1) > 0).all()
     for row in (0, 3):
-        alone = generate_images(gan.generator, side, texts[row : row + 1], noise(gan)[row : row + 1], CPU).images
+        alone = generate_images(gan.generator, conditioner, texts[row : row + 1], noise(gan)[row : row + 1], CPU).images
         assert all(torch.equal(mine[0], theirs[row]) for mine, theirs in zip(alone, together, strict=True))
     others = [texts[1], *texts[1:]], noise(gan) + np.float32([[1], [0], [0], [0]])
-    for given in ((others[0], noise(gan)), (texts, others[1])):
-        changed = generate_images(gan.generator, side, *given, CPU).images
+    for inputs in ((others[0], noise(gan)), (texts, others[1])):
+        changed = generate_images(gan.generator, conditioner, *inputs, CPU).images
         assert not torch.equal(changed[-1][0], together[-1][0])
         assert torch.equal(changed[-1][1:], together[-1][1:])
 
@@ -98,16 +98,18 @@ def test_an_image_is_its_captions_and_noises_alone_to_the_last_bit(name: str, tm
 @pytest.mark.parametrize("name", NAMES)
 def test_a_resumed_run_ends_in_the_same_bits_and_paints_as_it_is_saved(name: str, tmp_path: Path) -> None:
     spec = variants()[name]
-    for folder, legs in (("whole", [2]), ("legs", [1, 2])):
+    for folder, legs in (("uninterrupted", [2]), ("legs", [1, 2])):
         for steps in legs:
-            gan, side = built(name, tmp_path)
+            gan, conditioner = built(name, tmp_path)
             plan = schedule(steps=steps, checkpoint_every=1, grid_every=100)
             train(gan, batches(spec), tmp_path / folder, plan)  # type: ignore[arg-type]
         save_torch(tmp_path / folder / "generator.pt", gan.generator_state())
-    assert digests(tmp_path / "whole") == digests(tmp_path / "legs")
+    assert digests(tmp_path / "uninterrupted") == digests(tmp_path / "legs")
 
-    fresh = build_generator(spec["system"], spec["image_size"], spec["base_size"], side.dim)
-    fresh.load_state_dict(load_torch(tmp_path / "whole/generator.pt"))
+    fresh = build_generator(spec["system"], spec["image_size"], spec["base_size"], conditioner.dim)
+    fresh.load_state_dict(load_torch(tmp_path / "uninterrupted/generator.pt"))
     gan.generator.load_state_dict(gan.generator_state())
-    drawn = (generate_images(network, side, captions(), noise(gan), CPU).images for network in (fresh, gan.generator))
+    drawn = (
+        generate_images(network, conditioner, captions(), noise(gan), CPU).images for network in (fresh, gan.generator)
+    )
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(*drawn, strict=True))

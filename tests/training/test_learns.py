@@ -112,8 +112,8 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
     build(folder, "train", spec, {"data": data, "text": text})
 
     prepared = Prepared(folder / "prepare")
-    looks = Classifier(build_backbone("standin", 8), CLASSES)
-    load_weights(looks, folder / "classifier/classifier.pt")
+    classifier = Classifier(build_backbone("standin", 8), CLASSES)
+    load_weights(classifier, folder / "classifier/classifier.pt")
     batches = Batches(prepared, "train", SIDE, 12, WORDS, 0)
     untrained = load_text(folder / "damsm", prepared, spec)
     return Taught(
@@ -121,7 +121,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
         initial=OneStageGAN(GanInputs(spec, untrained, batches, torch.device("cpu"))),
         prepared=prepared,
         draws=CaptionSampler(prepared, "test", WORDS, 1),
-        classifier=looks.eval(),
+        classifier=classifier.eval(),
     )
 
 
@@ -139,12 +139,12 @@ def test_images_show_the_colour_their_caption_speaks_of(taught: Taught) -> None:
     assert followed > FOLLOWS, f"{followed:.3f}; chance is 0.5"
 
 
-@pytest.mark.parametrize("given", ["shuffled", "the same for all"])
-def test_a_generator_that_does_not_heed_its_caption_is_at_chance(taught: Taught, given: str) -> None:
+@pytest.mark.parametrize("others", ["shuffled", "the same for all"])
+def test_a_generator_that_ignores_its_caption_is_at_chance(taught: Taught, others: str) -> None:
     """The measure above fails for it: captions of other images, or one caption for all."""
     captions = taught.inputs()[0]
     order = np.random.default_rng(0).permutation(COUNT)
-    heard = [captions[i] for i in order] if given == "shuffled" else [captions[0]] * COUNT
-    followed = consistency(taught.images(heard), taught.body_colours())
+    used = [captions[i] for i in order] if others == "shuffled" else [captions[0]] * COUNT
+    followed = consistency(taught.images(used), taught.body_colours())
     assert abs(followed - 0.5) < CHANCE, f"{followed:.3f}"
     assert followed < FOLLOWS

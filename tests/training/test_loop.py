@@ -25,7 +25,7 @@ SHORT = schedule(steps=7, checkpoint_every=3, grid_every=100)
 
 
 class At(OneStageGAN):
-    """The tiny GAN that does something else before the given step (from 0)."""
+    """The tiny GAN that does something else before one step (from 0)."""
 
     number = 0
     action: Callable[["At"], None]
@@ -45,9 +45,9 @@ def at(number: int, action: Callable[[At], None]) -> At:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Digests of a SHORT run that nothing disturbed."""
-    out = tmp_path_factory.mktemp("whole")
+    out = tmp_path_factory.mktemp("uninterrupted")
     train_gan(out, SHORT)
     return digests(out)
 
@@ -85,12 +85,12 @@ def test_snapshots_are_the_weights_that_a_run_of_their_length_ends_with(tmp_path
         with pytest.raises(ZeroDivisionError):
             train_gan(tmp_path / "cut", plan, at(stop, raising(ZeroDivisionError())))
     train_gan(tmp_path / "cut", plan)
-    train_gan(tmp_path / "whole", plan)
-    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+    train_gan(tmp_path / "uninterrupted", plan)
+    assert digests(tmp_path / "cut") == digests(tmp_path / "uninterrupted")
     for steps, epoch in plan.snapshots.items():
         train_gan(tmp_path / f"{steps}", schedule(steps=steps))
         for name in ("generator", "text_encoder"):
-            kept = tmp_path / "whole" / f"{name}-{epoch}.pt"
+            kept = tmp_path / "uninterrupted" / f"{name}-{epoch}.pt"
             assert kept.read_bytes() == (tmp_path / f"{steps}" / f"{name}.pt").read_bytes()
 
 
@@ -117,18 +117,18 @@ def test_tensorboard_reads_the_same_losses(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2, 3, 5, 6])
-def test_a_crash_in_any_step_leaves_no_trace(tmp_path: Path, stop: int, whole: dict[str, str]) -> None:
+def test_a_crash_in_any_step_leaves_no_trace(tmp_path: Path, stop: int, uninterrupted: dict[str, str]) -> None:
     with pytest.raises(ZeroDivisionError):
         train_gan(tmp_path, SHORT, at(stop, raising(ZeroDivisionError())))
     facts = train_gan(tmp_path, SHORT)
-    assert digests(tmp_path) == whole
+    assert digests(tmp_path) == uninterrupted
     assert facts.get("resumed_at", 0) == stop // 3 * 3
 
 
-def test_a_crash_after_the_last_step_trains_nothing_again(tmp_path: Path, whole: dict[str, str]) -> None:
+def test_a_crash_after_the_last_step_trains_nothing_again(tmp_path: Path, uninterrupted: dict[str, str]) -> None:
     train(gan(text="tuned", ema=0.9), FakeBatches(), tmp_path, SHORT)  # killed before generator.pt was written
     train_gan(tmp_path, SHORT, at(6, raising(AssertionError("trained again"))))
-    assert digests(tmp_path) == whole
+    assert digests(tmp_path) == uninterrupted
 
 
 def test_how_often_it_saves_and_draws_does_not_change_the_weights(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_preview_leaves_networks_and_random_streams_alone() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_ends_with_75_and_goes_on_later(
-    tmp_path: Path, number: signal.Signals, whole: dict[str, str]
+    tmp_path: Path, number: signal.Signals, uninterrupted: dict[str, str]
 ) -> None:
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with pytest.raises(Interrupted, match=f"{number.name} after step 5") as stopped:
@@ -177,10 +177,10 @@ def test_a_signal_saves_ends_with_75_and_goes_on_later(
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
     assert load_torch(tmp_path / ".state/checkpoint.pt")["step"] == 5
     assert train_gan(tmp_path, SHORT)["resumed_at"] == 5
-    assert digests(tmp_path) == whole
+    assert digests(tmp_path) == uninterrupted
 
 
-def test_a_run_that_is_asked_for_again_is_trained_again(tmp_path: Path, whole: dict[str, str]) -> None:
+def test_a_run_that_is_asked_for_again_is_trained_again(tmp_path: Path, uninterrupted: dict[str, str]) -> None:
     """Its state goes with the record (`building`); what else is there, the last checkpoint included, is no start."""
     train_gan(tmp_path, SHORT)
     shutil.rmtree(tmp_path / STATE)
@@ -188,12 +188,12 @@ def test_a_run_that_is_asked_for_again_is_trained_again(tmp_path: Path, whole: d
     again = at(0, lambda system: steps.append(0))
     assert "resumed_at" not in train_gan(tmp_path, SHORT, again)
     assert steps == [0]
-    assert digests(tmp_path) == whole
+    assert digests(tmp_path) == uninterrupted
 
 
 @pytest.mark.parametrize("damaged", [("checkpoint.pt",), ("checkpoint.pt", "previous.pt")])
 def test_a_state_with_a_flipped_bit_is_not_resumed_from(
-    damaged: tuple[str, ...], tmp_path: Path, whole: dict[str, str], caplog: pytest.LogCaptureFixture
+    damaged: tuple[str, ...], tmp_path: Path, uninterrupted: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(RuntimeError, match="stop"):
         train_gan(tmp_path, SHORT, at(6, raising(RuntimeError("stop"))))
@@ -205,7 +205,7 @@ def test_a_state_with_a_flipped_bit_is_not_resumed_from(
     facts = train_gan(tmp_path, SHORT)
     assert facts.get("resumed_at") == (3 if len(damaged) == 1 else None)
     assert "checkpoint.pt: damaged" in caplog.text
-    assert digests(tmp_path) == whole
+    assert digests(tmp_path) == uninterrupted
 
 
 def poison(system: At) -> None:
@@ -213,13 +213,15 @@ def poison(system: At) -> None:
         next(system.generator.parameters()).fill_(torch.nan)
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(tmp_path: Path, whole: dict[str, str]) -> None:
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(
+    tmp_path: Path, uninterrupted: dict[str, str]
+) -> None:
     with pytest.raises(Diverged, match=r"step 6: loss d_loss is nan.*kept in") as stopped:
         train_gan(tmp_path, SHORT, at(4, poison))
     assert stopped.value.exit_code == 76
     assert load_torch(tmp_path / ".state/checkpoint.pt")["step"] == 3
     train_gan(tmp_path, SHORT)
-    assert digests(tmp_path) == whole
+    assert digests(tmp_path) == uninterrupted
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
@@ -243,7 +245,9 @@ def test_losses_are_checked_even_where_they_are_not_logged(tmp_path: Path) -> No
         train_gan(tmp_path, rare, at(1, poison))
 
 
-def test_a_file_size_limit_stops_with_74_and_the_old_checkpoint_stands(tmp_path: Path, whole: dict[str, str]) -> None:
+def test_a_file_size_limit_stops_with_74_and_keeps_the_old_checkpoint(
+    tmp_path: Path, uninterrupted: dict[str, str]
+) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     system = at(4, lambda system: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1])))
     try:
@@ -255,12 +259,12 @@ def test_a_file_size_limit_stops_with_74_and_the_old_checkpoint_stands(tmp_path:
     assert load_torch(tmp_path / ".state/checkpoint.pt")["step"] == 3
     assert not list(tmp_path.rglob("*.partial"))
     train_gan(tmp_path, SHORT)
-    assert digests(tmp_path) == whole
+    assert digests(tmp_path) == uninterrupted
 
 
 @pytest.mark.parametrize("call", ["write", "fsync"])
 def test_a_full_disk_stops_wherever_it_is_noticed(
-    tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch, whole: dict[str, str]
+    tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch, uninterrupted: dict[str, str]
 ) -> None:
     def full(*arguments: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -269,7 +273,7 @@ def test_a_full_disk_stops_wherever_it_is_noticed(
         train_gan(tmp_path, SHORT, at(4, lambda system: patch.setattr(os, call, full)))
     assert load_torch(tmp_path / ".state/checkpoint.pt")["step"] == 3
     train_gan(tmp_path, SHORT)
-    assert digests(tmp_path) == whole
+    assert digests(tmp_path) == uninterrupted
 
 
 def test_a_state_of_another_artefact_is_refused(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def captions() -> Text:
     return Text.of(torch.randn(4, TEXT, WORDS), torch.randn(4, TEXT), torch.tensor([6, 4, 2, 1]))
 
 
-def painted(stages: int = 3, heads: int = 2) -> MultiStageOutput:
+def stage_outputs(stages: int = 3, heads: int = 2) -> MultiStageOutput:
     """A generator's outcome made of nothing: images of 8, 16 and 32 px."""
     images = [torch.randn(4, 3, 8 << s, 8 << s).tanh().requires_grad_() for s in range(stages)]
     fused = [Fused(torch.zeros(1), [], [torch.randn(4, 2, 4, 4) for _ in range(heads)]) for _ in range(stages - 1)]
@@ -57,7 +57,7 @@ class Eye(nn.Module):
 
 
 class Recorder(StageDiscriminator):
-    """Images stand for their own features; whatever is judged is written down."""
+    """Images are their own features; all that gets logits is recorded."""
 
     def __init__(self, heads: list[str]) -> None:
         super().__init__(8, 8, 2, heads, TEXT, Layers("batch", "training"))
@@ -169,7 +169,7 @@ def discriminators(name: str) -> list[StageDiscriminator]:
 def losses(
     name: str, **changes: object
 ) -> tuple[dict[str, Tensor], MultiStageOutput, Text, list[StageDiscriminator], Eye]:
-    text, outcome, networks, eye = captions(), painted(), discriminators(name), Eye()
+    text, outcome, networks, eye = captions(), stage_outputs(), discriminators(name), Eye()
     config = LossConfig.of(tiny(name, **changes))
     found = generator_losses([n.eval() for n in networks], outcome, text, config, eye)
     return found, outcome, text, networks, eye
@@ -261,4 +261,4 @@ def test_recipes() -> None:
     with pytest.raises(ReproError, match=r"adversarial\.pairing: found 'random', expected one of 'shift'"):
         LossConfig(NONE, pairing="random")
     with pytest.raises(ReproError, match=r"stages\.matching: this system needs the image encoder"):
-        generator_losses(discriminators("dm-gan"), painted(), captions(), LossConfig.of(systems()["dm-gan"]))
+        generator_losses(discriminators("dm-gan"), stage_outputs(), captions(), LossConfig.of(systems()["dm-gan"]))

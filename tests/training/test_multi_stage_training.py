@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from miniature import CAPTIONS, SIDES, WORDS, itm_text
+from miniature import CAPTIONS, CONDITIONERS, WORDS, itm_text
 from project_datasets import DATASETS
 from tiny import CPU, FakeBatches, text_encoder
 
@@ -34,8 +34,8 @@ def spec(name: str) -> dict[str, Any]:
 
 
 def built(name: str) -> MultiStageGAN:
-    given = spec(name)
-    return MultiStageGAN(GanInputs(given, SIDES[given["system"]["encoder"]](), FakeBatches(), CPU))  # type: ignore[arg-type]
+    config = spec(name)
+    return MultiStageGAN(GanInputs(config, CONDITIONERS[config["system"]["encoder"]](), FakeBatches(), CPU))  # type: ignore[arg-type]
 
 
 def test_the_average_is_what_is_sampled() -> None:
@@ -56,17 +56,17 @@ def test_optimisers_follow_the_description() -> None:
 
 
 def test_a_matching_loss_without_an_image_encoder_is_refused() -> None:
-    side = DamsmText(text_encoder(), WORDS)
+    conditioner = DamsmText(text_encoder(), WORDS)
     with pytest.raises(ReproError, match=r"stages\.matching: encoder damsm has no image encoder"):
-        MultiStageGAN(GanInputs(spec("attngan"), side, FakeBatches(), CPU))  # type: ignore[arg-type]
+        MultiStageGAN(GanInputs(spec("attngan"), conditioner, FakeBatches(), CPU))  # type: ignore[arg-type]
 
 
 def test_the_cache_of_captions_holds_what_clip_computes_from_them() -> None:
     """The words a system trains on are those it samples from."""
-    side = itm_text()
+    conditioner = itm_text()
     batch = FakeBatches().batch(0)
-    trained = side.of_batch(batch)
-    sampled = side.of_captions([Caption(str(row), np.array([1])) for row in range(CAPTIONS)], CPU)
+    trained = conditioner.of_batch(batch)
+    sampled = conditioner.of_captions([Caption(str(row), np.array([1])) for row in range(CAPTIONS)], CPU)
     torch.testing.assert_close(sampled.words, trained.words, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(sampled.sentence, trained.sentence)
     assert sampled.lengths.tolist() == trained.lengths.tolist() == [5, 4, 2, 1]
@@ -74,4 +74,4 @@ def test_the_cache_of_captions_holds_what_clip_computes_from_them() -> None:
     with pytest.raises(
         ReproError, match=r"train\.words: found 6, but the ITM's cache has 5 words of each caption; raise itm\.words"
     ):
-        ItmText(side.encoder, side.cache, side.tokenize, 6)
+        ItmText(conditioner.encoder, conditioner.cache, conditioner.tokenize, 6)

@@ -101,10 +101,10 @@ def text_gradient(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> dict[str, 
     system = gan(text="tuned", **changes)
     seen: dict[str, torch.Tensor] = {}
 
-    def look() -> None:
+    def record() -> None:
         seen.update({name: p.grad.clone() for name, p in system.text_encoder.named_parameters() if p.grad is not None})
 
-    monkeypatch.setattr(system.optimisers()["text"], "step", look)
+    monkeypatch.setattr(system.optimisers()["text"], "step", record)
     wake(system)
     torch.manual_seed(1)
     system.step(FakeBatches().batch(0), 0)

@@ -41,17 +41,17 @@ def test_the_rate_decays_while_it_is_above_a_tenth() -> None:
 
 def test_adam_is_new_in_every_epoch() -> None:
     """Two epochs equal two one-epoch trainings, the second with a new optimiser at the decayed rate."""
-    batches, whole, parts = FakeBatches(), damsm(), damsm()
+    batches, reference, parts = FakeBatches(), damsm(), damsm()
     for step in range(10):
         if step == 5:
             learning = [*parts.text_encoder.parameters(), *parts.image_encoder.head_parameters()]
             parts.optimisers()["encoders"] = Adam(learning, SPEC["lr"] * SPEC["decay"], (0.5, 0.999))
-        for system, number in ((whole, step), (parts, step)):
+        for system, number in ((reference, step), (parts, step)):
             torch.manual_seed(step)
             system.step(batches.batch(step), number)
-    for name, value in whole.text_encoder.state_dict().items():
+    for name, value in reference.text_encoder.state_dict().items():
         assert torch.equal(value, parts.text_encoder.state_dict()[name]), name
-    assert whole.optimisers()["encoders"].param_groups[0]["lr"] == pytest.approx(1e-3)
+    assert reference.optimisers()["encoders"].param_groups[0]["lr"] == pytest.approx(1e-3)
 
 
 def test_the_text_encoders_gradient_is_clipped_and_the_image_encoders_is_not() -> None:
@@ -81,10 +81,10 @@ def test_resume_is_exact_within_and_between_epochs(tmp_path: Path, make: object,
         train(system, FakeBatches(), out, plan)  # type: ignore[arg-type]
         return digests(out)
 
-    whole = run(tmp_path / "whole", make())  # type: ignore[operator]
+    reference = run(tmp_path / "uninterrupted", make())  # type: ignore[operator]
     with pytest.raises(ZeroDivisionError):
         run(tmp_path / "broken", make(), fail=True)  # type: ignore[operator]
-    assert run(tmp_path / "broken", make()) == whole  # type: ignore[operator]
+    assert run(tmp_path / "broken", make()) == reference  # type: ignore[operator]
 
 
 def test_a_classifier_learns_and_numbers_classes_by_rank() -> None:

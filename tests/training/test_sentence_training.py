@@ -72,16 +72,16 @@ def batches(name: str) -> Sentences:
     return Sentences(size=3, steps_per_epoch=STEPS_PER_EPOCH, side=spec(name)["image_size"])
 
 
-def side() -> CharCnnRnnText:
+def conditioner() -> CharCnnRnnText:
     return CharCnnRnnText(CharCnnRnn(TEXT, 4), np.zeros((0, TEXT), np.float32), "mean-of-4", "first")
 
 
 def built(given: dict[str, Any], base: Path | None = None) -> SentenceGAN:
     """From a spec, as the verb builds it."""
     steps = Sentences(steps_per_epoch=STEPS_PER_EPOCH)
-    parts = GanInputs(given, side(), steps, CPU, None, base)  # type: ignore[arg-type]
+    inputs = GanInputs(given, conditioner(), steps, CPU, None, base)  # type: ignore[arg-type]
     trainer = cast(type[SentenceGAN], resolve(family_of(given["system"]).trainer))
-    return trainer(parts)
+    return trainer(inputs)
 
 
 def gan(name: str, folder: Path, **changes: Any) -> SentenceGAN:
@@ -116,10 +116,10 @@ def test_resume_is_exact_where_rates_are_halved(tmp_path: Path) -> None:
         plan = schedule(steps=steps, checkpoint_every=1, grid_every=100)
         train(gan("hdgan", tmp_path, halve_every=1), batches("hdgan"), out, plan)  # type: ignore[arg-type]
 
-    run(tmp_path / "whole", 6)
+    run(tmp_path / "uninterrupted", 6)
     run(tmp_path / "parts", 3)
     run(tmp_path / "parts", 6)
-    assert digests(tmp_path / "whole") == digests(tmp_path / "parts")
+    assert digests(tmp_path / "uninterrupted") == digests(tmp_path / "parts")
 
 
 def test_both_rates_are_halved_every_so_many_epochs(tmp_path: Path) -> None:
