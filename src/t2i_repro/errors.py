@@ -11,7 +11,7 @@ class ReproError(Exception):
 
 
 class Interrupted(ReproError):
-    """A training saved its state because it was told to stop (SIGTERM, SIGINT); run it again to go on."""
+    """A training saved its state because it was asked to stop (SIGTERM, SIGINT); run it again to go on."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
 

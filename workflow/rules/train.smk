@@ -1,4 +1,4 @@
-# `exec`: a training told to stop (SIGTERM) saves itself, so Python must get the signal and Snakemake must wait for it.
+# `exec`: a training that is asked to stop (SIGTERM) saves itself, so Python must get the signal and Snakemake must wait for it.
 # A bash before 5.1 (RHEL 8) would stand between them and die of the signal first.
 
 
