@@ -39,8 +39,8 @@ from t2i_repro.models.text_encoder import text_encoders
 from t2i_repro.planning.counts import VOCABULARIES
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import NoEntryError, resolve_systems, system_on
+from t2i_repro.sampling.conditioners import CharCnnRnnText, ClipTextCache, DamsmText, ItmText
 from t2i_repro.sampling.text import TextConditioner
-from t2i_repro.sampling.text_encoders import CharCnnRnnText, ClipTextCache, DamsmText, ItmText
 from t2i_repro.training.gan import GAN, GanInputs
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -126,25 +126,26 @@ class RandomBatches:
     vocabulary: int
     sentence: int | None
     steps_per_epoch: int = 1000
+    size: int = BATCH
 
     def batch(self, step: int) -> Batch:
         draw = np.random.default_rng(step)
-        numbers = torch.arange(BATCH)
+        numbers = torch.arange(self.size)
         plain = Batch(
             images=self.images(draw),
-            tokens=torch.from_numpy(draw.integers(1, self.vocabulary, (BATCH, self.words))),
-            lengths=torch.full((BATCH,), self.words),
+            tokens=torch.from_numpy(draw.integers(1, self.vocabulary, (self.size, self.words))),
+            lengths=torch.full((self.size,), self.words),
             class_ids=numbers,
             image_index=numbers,
             caption_index=numbers,
         )
         if self.sentence is None:
             return plain
-        sentence = torch.from_numpy(draw.standard_normal((BATCH, self.sentence), dtype=np.float32))
+        sentence = torch.from_numpy(draw.standard_normal((self.size, self.sentence), dtype=np.float32))
         return SentenceBatch(**vars(plain), sentence=sentence, wrong=self.images(draw))
 
     def images(self, draw: np.random.Generator) -> torch.Tensor:
-        return torch.from_numpy(draw.uniform(-1, 1, (BATCH, 3, self.side, self.side)).astype(np.float32))
+        return torch.from_numpy(draw.uniform(-1, 1, (self.size, 3, self.side, self.side)).astype(np.float32))
 
 
 class Damsm(DamsmText):

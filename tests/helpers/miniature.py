@@ -21,8 +21,8 @@ from t2i_repro.models.family import family_of
 from t2i_repro.models.state import save_torch
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import NoEntryError, resolve_systems, scaled, system_on
+from t2i_repro.sampling.conditioners import CharCnnRnnText, ClipTextCache, ItmText
 from t2i_repro.sampling.text import TextConditioner
-from t2i_repro.sampling.text_encoders import CharCnnRnnText, ClipTextCache, ItmText
 from t2i_repro.training.gan import GAN, GanInputs
 
 PROJECT = Path(__file__).parents[2]

@@ -12,10 +12,10 @@ from t2i_repro.core.record import hash_files
 from t2i_repro.data.batches import Batch
 from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.damsm import DamsmImageEncoder, DamsmTextEncoder
+from t2i_repro.sampling.conditioners import DamsmText
 from t2i_repro.sampling.generator import generate_images
 from t2i_repro.sampling.grids import captioned_grid, to_uint8
 from t2i_repro.sampling.text import Caption
-from t2i_repro.sampling.text_encoders import DamsmText
 from t2i_repro.training.gan import GanInputs, Preview
 from t2i_repro.training.loop import Schedule, train
 from t2i_repro.training.one_stage import OneStageGAN

@@ -17,7 +17,7 @@ from t2i_repro.errors import ReproError
 from t2i_repro.metrics import embed as embed_verb
 from t2i_repro.metrics.frechet import frechet_distance
 from t2i_repro.metrics.images import centre_crop
-from t2i_repro.metrics.inception import inception_score
+from t2i_repro.metrics.inception_splits import inception_score
 from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.classifier import Classifier
 

@@ -17,8 +17,8 @@ from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.extractors import open_extractor
 from t2i_repro.planning.plan import Planner
+from t2i_repro.sampling.conditioners import load_text
 from t2i_repro.sampling.text import Caption
-from t2i_repro.sampling.text_encoders import load_text
 from t2i_repro.training import pretrain
 
 DIM = 6

@@ -21,11 +21,11 @@ from t2i_repro.data.batches import Batch
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError, StorageFull
 from t2i_repro.sampling import export
+from t2i_repro.sampling.conditioners import DamsmText
 from t2i_repro.sampling.draws import CaptionSampler
 from t2i_repro.sampling.generator import GROUP, generate_images, load_run
 from t2i_repro.sampling.grids import captioned_grid, to_uint8, wrap
 from t2i_repro.sampling.text import Caption
-from t2i_repro.sampling.text_encoders import DamsmText
 from t2i_repro.training.one_stage import OneStageGAN
 
 

@@ -17,9 +17,9 @@ from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.models.encoders.char_cnn_rnn import characters
 from t2i_repro.models.state import load_torch, save_torch
+from t2i_repro.sampling.conditioners import load_text
 from t2i_repro.sampling.draws import CaptionSampler
 from t2i_repro.sampling.generator import generate_images, load_run
-from t2i_repro.sampling.text_encoders import load_text
 
 CAPTIONS = {"train": "mean-of-4", "test": "first"}
 SWITCHES = {"patches": "code", "wrong_image": "code", "pair_weights": "code", "mismatch": "code"}

@@ -25,11 +25,11 @@ from t2i_repro.metrics.frechet import frechet_distance
 from t2i_repro.models.encoders.backbone import build_backbone
 from t2i_repro.models.encoders.classifier import Classifier
 from t2i_repro.models.state import load_weights
+from t2i_repro.sampling.conditioners import load_text
 from t2i_repro.sampling.draws import CaptionSampler
 from t2i_repro.sampling.generator import Run, generate_images, load_run
 from t2i_repro.sampling.grids import to_uint8
 from t2i_repro.sampling.text import Caption
-from t2i_repro.sampling.text_encoders import load_text
 from t2i_repro.training.gan import GanInputs
 from t2i_repro.training.one_stage import OneStageGAN
 

@@ -13,8 +13,8 @@ from tiny import CPU, FakeBatches, text_encoder
 from t2i_repro.errors import ReproError
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import resolve_systems, scaled, system_on
+from t2i_repro.sampling.conditioners import DamsmText, ItmText
 from t2i_repro.sampling.text import Caption
-from t2i_repro.sampling.text_encoders import DamsmText, ItmText
 from t2i_repro.training.gan import GanInputs
 from t2i_repro.training.multi_stage import MultiStageGAN
 

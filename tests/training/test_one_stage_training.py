@@ -8,7 +8,7 @@ from tiny import CPU, WORDS, FakeBatches, gan, spec, text_encoder
 
 from t2i_repro.errors import ReproError
 from t2i_repro.models.state import plain
-from t2i_repro.sampling.text_encoders import DamsmText
+from t2i_repro.sampling.conditioners import DamsmText
 from t2i_repro.training.gan import GanInputs
 from t2i_repro.training.one_stage import OneStageGAN
 

@@ -21,7 +21,7 @@ from t2i_repro.models.family import family_of
 from t2i_repro.models.state import save_torch
 from t2i_repro.registry.papers import load_definitions
 from t2i_repro.registry.systems import resolve_systems, system_on
-from t2i_repro.sampling.text_encoders import CharCnnRnnText
+from t2i_repro.sampling.conditioners import CharCnnRnnText
 from t2i_repro.training.gan import GanInputs
 from t2i_repro.training.loop import train
 from t2i_repro.training.sentence_gan import SentenceGAN

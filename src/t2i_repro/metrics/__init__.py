@@ -20,7 +20,8 @@ from t2i_repro.metrics.cross_modal import (
 )
 from t2i_repro.metrics.diversity import class_wise_ms_ssim, overall_ms_ssim
 from t2i_repro.metrics.frechet import frechet_distance, frechet_from_moments
-from t2i_repro.metrics.inception import contiguous_splits, hashed_splits, inception_score
+from t2i_repro.metrics.hashing import hashed_splits
+from t2i_repro.metrics.inception_splits import contiguous_splits, inception_score
 from t2i_repro.metrics.infinity import frechet_infinity
 from t2i_repro.metrics.kernel import kernel_distance, kernel_distance_of_subsets
 from t2i_repro.metrics.moments import Moments

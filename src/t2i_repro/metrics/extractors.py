@@ -211,7 +211,7 @@ ASSETS: dict[str, Callable[[Path, Record, torch.device, str], FeatureExtractor]]
 }
 
 
-class DamsmText:
+class DamsmCaptionEmbedder:
     """Sentence embeddings of a ``damsm`` artefact; captions are cut to ``words``, as in the released code."""
 
     def __init__(self, folder: Path, words: int, device: torch.device) -> None:
@@ -238,7 +238,7 @@ def open_damsm(folder: Path, record: Record, device: torch.device) -> FeatureExt
         return encoder(images.to(device).float() / 127.5 - 1)[1], None
 
     standin = record["facts"]["trunk"]["kind"] == "standin"
-    text = DamsmText(folder, record["spec"]["words"], device)
+    text = DamsmCaptionEmbedder(folder, record["spec"]["words"], device)
     return FeatureExtractor(full_name(record), extract, "+".join(hashes), standin, True, text)
 
 

@@ -49,6 +49,18 @@ def hashed_order(ids: Ids | None, count: int, *purpose: object) -> npt.NDArray[n
     return np.argsort(hashed(identities(ids, count), *purpose), kind="stable")
 
 
+def hashed_splits(ids: npt.ArrayLike, splits: int) -> Integers:
+    """Split 0..splits-1 of each sample, from a hash of its id (distinct integers >= 0), whatever their order.
+
+    Ids are ranked by their hash and dealt round, so that split sizes differ by one at most. Raises ReproError on
+    duplicate ids.
+    """
+    keys = identities(np.asarray(ids), len(np.asarray(ids)))
+    found = np.empty(len(keys), dtype=np.int64)
+    found[np.argsort(mix(keys))] = np.arange(len(keys)) % splits
+    return found
+
+
 def below(bits: npt.NDArray[np.uint64], limits: int | Integers) -> Integers:
     """Integers 0 <= n < limit (limit < 2^40, say) from uniform bits."""
     uniform = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -16,9 +16,9 @@ from t2i_repro.errors import ReproError
 from t2i_repro.models.base import Generator, GeneratorOutput, Text
 from t2i_repro.models.build import build_generator
 from t2i_repro.models.state import evaluating, load_weights, pick_device, weights_file
+from t2i_repro.sampling.conditioners import load_text
 from t2i_repro.sampling.grids import to_uint8
 from t2i_repro.sampling.text import Caption, TextConditioner
-from t2i_repro.sampling.text_encoders import load_text
 
 # Images in one forward pass, always: a smaller group is filled up with copies of its last row. At a fixed size the bits
 # of an image depend neither on the number of images nor on the others in its group (measured on CPU); at varying sizes

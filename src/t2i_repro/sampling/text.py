@@ -1,6 +1,6 @@
 """Text conditioning: what turns captions into the ``Text`` that a generator is conditioned on.
 
-Every text encoder has a ``TextConditioner`` (text_encoders.py), which reads a training batch or captions in text form.
+Every text encoder has a ``TextConditioner`` (conditioners.py), which reads a training batch or captions in text form.
 """
 
 from collections.abc import Sequence

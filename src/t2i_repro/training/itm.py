@@ -23,7 +23,7 @@ from t2i_repro.losses.matching import itm_sentence, itm_words
 from t2i_repro.models.encoders.itm import ITM, Clip, StandinClip
 from t2i_repro.models.encoders.loading import GROUP, ClipTokenizer, build_clip, clip_tokenizer, input_clip
 from t2i_repro.models.state import evaluating, pick_device, reproducible, save_torch
-from t2i_repro.sampling.text_encoders import ClipTextCache
+from t2i_repro.sampling.conditioners import ClipTextCache
 from t2i_repro.training.encoder_training import (
     finds_own_image,
     held_out_batches,

@@ -15,11 +15,11 @@ from t2i_repro.models.base import Generator
 from t2i_repro.models.build import count_parameters
 from t2i_repro.models.family import family_of
 from t2i_repro.models.state import pick_device
+from t2i_repro.sampling.conditioners import load_text
 from t2i_repro.sampling.draws import CaptionSampler
 from t2i_repro.sampling.generator import generate_images
 from t2i_repro.sampling.grids import captioned_grid, to_uint8
 from t2i_repro.sampling.text import TextConditioner
-from t2i_repro.sampling.text_encoders import load_text
 from t2i_repro.training.gan import GAN, GanInputs, Preview
 from t2i_repro.training.loop import Schedule, train
 from t2i_repro.training.schedules import snapshot_epochs

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from t2i_repro.metrics.frechet import frechet_distance
-from t2i_repro.metrics.inception import hashed_splits
+from t2i_repro.metrics.hashing import hashed_splits
 from t2i_repro.metrics.inputs import MetricInputs, MetricResult, require
 from t2i_repro.metrics.intervals import FLOOR_REPEATS, jackknife_groups
 from t2i_repro.metrics.registry import Metric, Protocol

@@ -1,10 +1,10 @@
-"""Inception Score: mean and population standard deviation over splits (`metrics/inception.py`)."""
+"""Inception Score: mean and population standard deviation over splits (`metrics/inception_splits.py`)."""
 
 import numpy as np
 
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.features import Features
-from t2i_repro.metrics.inception import inception_score
+from t2i_repro.metrics.inception_splits import inception_score
 from t2i_repro.metrics.inputs import MetricInputs, MetricResult, require
 from t2i_repro.metrics.intervals import interval_around
 from t2i_repro.metrics.registry import COUNT, Metric, Protocol

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from t2i_repro.core.artefact import Node
-from t2i_repro.data.manifest import content_digest
 from t2i_repro.errors import ReproError
 from t2i_repro.models.text_encoder import BY_DATASET, COUNT, IMAGE_SIZE, RATE, SEED, Graph, TextEncoder, section_on
 
@@ -20,10 +19,10 @@ def plan(graph: Graph, dataset: str) -> Node:
 
 def plan_published(graph: Graph, dataset: str, dim: int) -> Node:
     """StackGAN's and HDGAN's own files, in `data_root` (docs/data.md)."""
-    if graph.params["data_root"] is None:
+    if graph.params["data_root"] is None and not graph.estimate:
         raise ReproError("params.yaml: char_cnn_rnn.source: found published; that needs real data (data_root)")
-    folder = Path(graph.params["data_root"]) / "char-cnn-rnn" / dataset
-    content = content_digest(folder, graph.project / "results/.cache/raw.json", (".pickle",))
+    folder = Path(graph.params["data_root"] or "") / "char-cnn-rnn" / dataset
+    content = graph.content(folder, (".pickle",))
     inputs = {"data": graph.prepare(dataset, graph.params["prepare"]["image_size"])}
     spec = {"published": content, "dim": dim}
     return graph.add("char-cnn-rnn", f"{dataset}-published", spec, inputs, locations={"embeddings": str(folder)})
@@ -59,7 +58,7 @@ CHAR_CNN_RNN = TextEncoder(
     pretrain="t2i_repro.training.char_cnn_rnn:run_char_cnn_rnn",
     weights="encoder.pt",
     dim=1024,
-    load="t2i_repro.sampling.text_encoders:load_char_cnn_rnn_text",
+    load="t2i_repro.sampling.conditioners:load_char_cnn_rnn_text",
     extractor="t2i_repro.metrics.extractors:open_char_cnn_rnn",
     full_size="t2i_repro.models.encoders.loading:full_size_char_cnn_rnn",
 )

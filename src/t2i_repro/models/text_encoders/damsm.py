@@ -49,7 +49,7 @@ DAMSM = TextEncoder(
     pretrain="t2i_repro.training.damsm:run_damsm",
     weights="text_encoder.pt",
     dim=256,
-    load="t2i_repro.sampling.text_encoders:load_damsm_text",
+    load="t2i_repro.sampling.conditioners:load_damsm_text",
     extractor="t2i_repro.metrics.extractors:open_damsm",
     full_size="t2i_repro.models.encoders.loading:full_size_damsm",
 )

@@ -37,7 +37,7 @@ ITM = TextEncoder(
     pretrain="t2i_repro.training.itm:run_itm",
     weights="itm.pt",
     dim=512,
-    load="t2i_repro.sampling.text_encoders:load_itm_text",
+    load="t2i_repro.sampling.conditioners:load_itm_text",
     extractor="t2i_repro.metrics.extractors:open_itm",
     full_size="t2i_repro.models.encoders.loading:full_size_itm",
 )

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.inception import contiguous_splits, hashed_splits, inception_score
+from t2i_repro.metrics.hashing import hashed_splits
+from t2i_repro.metrics.inception_splits import contiguous_splits, inception_score
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -4,22 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.hashing import identities, mix
+from t2i_repro.metrics.hashing import hashed_splits
 from t2i_repro.metrics.moments import Array, blocks
 
 SPLITS = 10
-
-
-def hashed_splits(ids: npt.ArrayLike, splits: int) -> npt.NDArray[np.int64]:
-    """Split 0..splits-1 of each sample, from a hash of its id (distinct integers >= 0), whatever their order.
-
-    Ids are ranked by their hash and dealt round, so that split sizes differ by one at most. Raises ReproError on
-    duplicate ids.
-    """
-    keys = identities(np.asarray(ids), len(np.asarray(ids)))
-    found = np.empty(len(keys), dtype=np.int64)
-    found[np.argsort(mix(keys))] = np.arange(len(keys)) % splits
-    return found
 
 
 def contiguous_splits(count: int, splits: int) -> npt.NDArray[np.int64]:
