@@ -1,12 +1,19 @@
 # Entry of the workflow. What there is to build is planned in src/t2i_repro/planning/plan.py, from params.yaml and papers/;
 # the rules only say how each kind of artefact is built on a machine.
+import shlex
 import sys
 from pathlib import Path
 
 from snakemake.utils import min_version
 
 min_version("9.27")
-source = Path("src").resolve()
+# Beside this file, wherever Snakemake was called: params.yaml, papers/ and results/ are those of the working directory.
+here = workflow.current_basedir.get_path_or_uri(secret_free=True)
+source = Path(here, "src").resolve()
+if not source.is_dir() or any(character in str(source) for character in ":{}"):
+    raise WorkflowError(
+        f"{source}: not a folder of a clone, or with : or braces in its path, which PYTHONPATH and Snakemake misread"
+    )
 sys.path.insert(0, str(source))
 
 from t2i_repro.errors import ReproError
@@ -26,7 +33,7 @@ except ReproError as error:
     raise WorkflowError(str(error)) from None
 
 # Jobs find the package without an installation: in conda environments and on cluster nodes too.
-shell.prefix(f"export PYTHONPATH='{source}'; ")
+shell.prefix(f"export PYTHONPATH={shlex.quote(str(source))}; ")
 
 
 wildcard_constraints:
@@ -46,19 +53,3 @@ rule all:
     default_target: True
     input:
         targets("report", "data", "encoders", "checkpoints"),
-
-
-# Snakemake does not look for missing files behind a job that must run although its output exists (--forcerun). So a run
-# that left one out fails, and the next one builds it.
-onsuccess:
-    missing = [
-        path
-        for job in workflow.dag.jobs
-        for path in job.output
-        if not Path(path).exists()
-    ]
-    if missing:
-        raise WorkflowError(
-            f"{len(missing)} files that were asked for are not there, such as {missing[0]}: a job ran whose output "
-            "existed, and Snakemake looked no further. Give the same command again to build them."
-        )

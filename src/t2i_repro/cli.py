@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from t2i_repro.core.artefact import KINDS, read_node
+from t2i_repro.core.failure import check_attempt, note_failure
 from t2i_repro.core.record import AlreadyBuilt, building
 from t2i_repro.errors import ReproError
 
@@ -54,6 +55,7 @@ TOOLS = {
     "generate": ("t2i_repro.sampling.generate", "generate images for captions of your own with a trained run"),
     "export": ("t2i_repro.sampling.export", "write samples as a folder of PNG files"),
     "restore": ("t2i_repro.core.store", "put artefacts that `dvc pull` brought back where Snakemake looks for them"),
+    "verify": ("t2i_repro.rendering.verify", "prove that a target, and all below it, is what the records say"),
     "params": ("t2i_repro.planning.counts", "count parameters of every system at full width"),
 }
 
@@ -73,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
                 "--spec", type=Path, required=name not in ALONE, help="spec file of the artefact, from results/*/specs/"
             )
             verb.add_argument("--out", type=Path, help="folder to build it in; default: its place in results/")
+            verb.add_argument("--attempt", type=int, default=1, help="given by Snakemake: 2 or more for a retry")
             if name in ALONE and name in arguments[:1] and arguments[1:2] != ["--spec"]:  # those need no such imports
                 alone = importlib.import_module(ALONE[name])
                 verb.description, verb.formatter_class = alone.__doc__, argparse.RawDescriptionHelpFormatter
@@ -84,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.verb in ALONE and args.spec is None:
             importlib.import_module(ALONE[args.verb]).main(args)
         elif args.verb in FLOW:
-            build(args.verb, args.spec, args.out)
+            build(args.verb, args.spec, args.out, args.attempt)
         else:
             try:
                 importlib.import_module(TOOLS[args.verb][0]).main(args)
@@ -97,13 +100,18 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def build(verb: str, spec: Path, out: Path | None) -> None:
-    """Build the artefact of a spec file, unless it is there already."""
+def build(verb: str, spec: Path, out: Path | None, attempt: int = 1) -> None:
+    """Build the artefact of a spec file, unless it is there already. A retry of what cannot succeed ends at once."""
     node = read_node(spec)
     if node.verb != verb:
         raise ReproError(f"{spec}: describes a {node.kind}; build it with `python -m t2i_repro {node.verb}`")
+    out = out or Path(node.folder)
     try:
-        with building(node, out or Path(node.folder)) as work:
-            importlib.import_module(KINDS[node.kind].module).run(node, out or Path(node.folder), work)
+        check_attempt(out, attempt)
+        with building(node, out) as work:
+            importlib.import_module(KINDS[node.kind].module).run(node, out, work)
     except AlreadyBuilt:
-        logging.getLogger(__name__).info("%s is already built", out or node.folder)
+        logging.getLogger(__name__).info("%s is already built", out)
+    except Exception as error:
+        note_failure(out, error)
+        raise

@@ -132,3 +132,13 @@ def test_nested_text_of_an_override_is_yaml() -> None:
     """Snakemake parses only the outermost value of --config."""
     assert typed({"images": "60", "split": "test"}, {"images": 5, "split": "test"}) == {"images": 60, "split": "test"}
     assert typed({"label": "1.0"}, {"label": "1.0"}) == {"label": "1.0"}
+
+
+def test_a_path_may_begin_with_the_home_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    provenance = {"by": "a", "from": "b", "date": "2021"}
+    theirs = {"source": "samples", "path": "~/images.zip", "captions": "~/captions.csv", "provenance": provenance}
+    params = load_params(project, {"data_root": "~/data", "outside": {"cub/x": theirs}})
+    assert params["data_root"] == "/somewhere/data"
+    entry = params["outside"]["cub/x"]
+    assert (entry["path"], entry["captions"]) == ("/somewhere/images.zip", "/somewhere/captions.csv")

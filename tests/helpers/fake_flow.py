@@ -17,11 +17,12 @@ from t2i_repro.core import store
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.digest import canonical_json
 from t2i_repro.core.record import Build
-from t2i_repro.errors import Interrupted
+from t2i_repro.errors import Diverged, Interrupted
 
 JOURNAL = Path("results/journal.jsonl")
 PAUSE = Path("results/pause")  # a verb: the first job of it waits until the file `go` is there
 PATIENCE = Path("results/patience")  # number of steps of a training; absent: none
+FAIL = Path("results/fail")  # "KIND STATUS": jobs of this kind fail with this status
 ON_THE_GPU = ("pretrain", "train", "sample", "embed")
 # A one-pixel PNG: `snakemake --report` looks at the type of what it embeds.
 PICTURE = bytes.fromhex(
@@ -40,6 +41,7 @@ def run(node: Node, out: Path, build: Build) -> None:
     """Write files that depend on the spec and on every byte of the inputs, and a line into the journal."""
     started = time.time()
     pause(node)
+    fail(node)
     if node.kind == "store":
         store.run(node, out, build)
         return
@@ -69,6 +71,13 @@ def pause(node: Node) -> None:
     note(verb="paused", name=node.name, digest=node.digest)
     while not PAUSE.with_name("go").exists():
         time.sleep(0.05)
+
+
+def fail(node: Node) -> None:
+    kind, status = FAIL.read_text().split() if FAIL.exists() else ("", "")
+    if node.kind == kind:
+        note(verb="failed", name=node.name, digest=node.digest)
+        raise (Interrupted if int(status) == Interrupted.exit_code else Diverged)("as the test wants it")
 
 
 def note(**line: Any) -> None:

@@ -166,3 +166,53 @@ def test_what_can_have_no_effect_is_refused(fresh: Copy) -> None:
     done = fresh.snakemake("-n", "--config", "itm={epochs: 3}", check=False)
     assert done.returncode == 1
     assert "itm: overridden, but nothing that ssa-gan need at scale smoke reads it" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "near"), [("ssa-gan-tabel2", "ssa-gan-table2"), ("repotr", "report"), ("x", "all, ssa-gan")]
+)
+def test_a_misspelt_target_is_answered_with_the_nearest_names(fresh: Copy, target: str, near: str) -> None:
+    done = fresh.snakemake("-n", target, check=False)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert re.search(rf"{target}: nothing has this name; nearest: .*{near}", said)
+    assert "No rule to produce" not in said
+
+
+def test_downloads_run_where_snakemake_runs(project: Path) -> None:
+    """Compute nodes of a cluster often have no internet."""
+    local = {name for name, body in rules(project).items() if "localrule: True" in body}
+    assert local == {name for name, body in rules(project).items() if " fetch-asset " in body} == {"fetch"}
+
+
+def test_a_damaged_record_is_built_again(built: Copy) -> None:
+    table = next(node for node in built.plan().values() if node.name == "ssa-gan-table2")
+    record = built.folder / table.record
+    before = json.loads(record.read_text())["files"]
+    cut_short = record.read_text()[:100]
+    record.write_text(cut_short)
+    dry = built.snakemake("-n")
+    assert f"{table.record}: damaged; if it is needed, its artefact is built again" in dry.stdout + dry.stderr
+    assert record.read_text() == cut_short  # a dry run changes nothing
+    assert finished(built.snakemake("ssa-gan-table2")) == {"table": 1}
+    assert json.loads(record.read_text())["files"] == before
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(76, 1), (75, 3)])
+def test_only_what_another_attempt_can_help_is_tried_again(fresh: Copy, status: int, attempts: int) -> None:
+    """`retries` are for trainings that ran out of time, not for mistakes."""
+    fail = fresh.folder / "results/fail"
+    fail.parent.mkdir()
+    fail.write_text(f"standin {status}")
+    done = fresh.snakemake("--retries", "2", "data", check=False)
+    assert done.returncode == 1
+    assert [line["verb"] for line in fresh.journal()] == ["failed"] * attempts
+    (log,) = (fresh.folder / "results/smoke/logs/standin").iterdir()
+    assert "as the test wants it" in log.read_text()
+
+    # A new call is a new first attempt.
+    fresh.snakemake("--retries", "2", "data", check=False)
+    assert len(fresh.journal()) == 2 * attempts
+    fail.unlink()
+    fresh.snakemake("data")
+    assert not list((fresh.folder / "results").rglob(".failed.json"))

@@ -2,7 +2,10 @@
 # Every path has one, so modification times of inputs mean nothing: all inputs are `ancient`, and a job runs when its
 # output is absent.
 
+from snakemake.cli import get_argument_parser
+
 from t2i_repro.core.digest import DIGEST_LENGTH
+from t2i_repro.core.record import damaged, set_aside_damaged
 
 
 def planned(wildcards):
@@ -36,3 +39,41 @@ def labels(wildcards):
 
 def targets(*names):
     return [planner.targets[name].record for name in names]
+
+
+def attempt(wildcards, attempt):
+    """Which attempt at a job this is: `retries` start a job again, and its verb wants to know (core/failure.py)."""
+    return attempt
+
+
+def command_line():
+    """Arguments of the `snakemake` that a user called; None in a job's own Snakemake. A workflow is not told them."""
+    if not workflow.is_main_process or "snakemake" not in sys.argv[0]:
+        return None
+    return get_argument_parser().parse_known_args(sys.argv[1:])[0]
+
+
+called = command_line()
+# A damaged record marks nothing as complete: what is needed from it could not be built.
+if called is not None:
+    records = [Path(record) for record in planner.nodes]
+    for record in damaged(records) if called.dryrun else set_aside_damaged(records):
+        logger.warning(
+            f"{record}: damaged; if it is needed, its artefact is built again"
+        )
+
+
+# Snakemake does not look for missing files behind a job that must run although its output exists (--forcerun). So a run
+# that left one out fails, and the next one builds it.
+onsuccess:
+    missing = [
+        path
+        for job in workflow.dag.jobs
+        for path in job.output
+        if not Path(path).exists()
+    ]
+    if missing:
+        raise WorkflowError(
+            f"{len(missing)} files that were asked for are not there, such as {missing[0]}: a job ran whose output "
+            "existed, and Snakemake looked no further. Give the same command again to build them."
+        )

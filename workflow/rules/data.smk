@@ -13,12 +13,13 @@ rule standin:
         "../envs/base.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         mem_mb=1000,
         runtime=30,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro standin --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro standin --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule prepare:
@@ -36,14 +37,16 @@ rule prepare:
         "../envs/base.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         mem_mb=2000,
         runtime=240,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro prepare --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro prepare --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"
 
 
+# Compute nodes of a cluster often have no internet.
 rule fetch:
     input:
         inputs,
@@ -53,16 +56,18 @@ rule fetch:
         "results/{scale}/logs/fetch/{name}.log",
     benchmark:
         "results/{scale}/benchmarks/fetch/{name}.tsv"
+    localrule: True
     conda:
         "../envs/base.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         mem_mb=1000,
         runtime=120,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro fetch-asset --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro fetch-asset --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule outside:
@@ -78,9 +83,10 @@ rule outside:
         "../envs/base.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         mem_mb=1000,
         runtime=120,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro import --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro import --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"

@@ -17,12 +17,13 @@ rule table:
         "../envs/base.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         mem_mb=1000,
         runtime=10,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro render --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro render --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule figure:
@@ -44,12 +45,13 @@ rule figure:
         "../envs/torch.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         mem_mb=4000,
         runtime=30,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro render --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro render --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule report:
@@ -65,12 +67,13 @@ rule report:
         "../envs/base.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         mem_mb=1000,
         runtime=10,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro report --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro report --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule store:
@@ -86,9 +89,10 @@ rule store:
         "../envs/base.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         mem_mb=1000,
         runtime=30,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro store --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro store --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"

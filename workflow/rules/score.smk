@@ -11,13 +11,14 @@ rule embed:
         "../envs/torch.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         gpu=1,
         mem_mb=4000,
         runtime=240,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro embed --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro embed --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule judge:
@@ -33,12 +34,13 @@ rule judge:
         "../envs/torch.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         mem_mb=4000,
         runtime=60,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro judge --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro judge --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule score:
@@ -54,9 +56,10 @@ rule score:
         "../envs/base.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         mem_mb=4000,
         runtime=30,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro score --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro score --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"

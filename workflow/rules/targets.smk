@@ -1,3 +1,5 @@
+from difflib import get_close_matches
+
 # Parts of the whole that can be asked for by name: `snakemake --cores all encoders`, `.. ssa-gan`, `.. ssa-gan-table2`.
 
 
@@ -41,3 +43,13 @@ for paper in planner.params["papers"]:
                 node.name
             input:
                 node.record,
+
+
+# Snakemake would only say that no rule produces a misspelt name.
+known = {rule.name for rule in workflow.rules}
+for target in called.targets if called is not None else ():
+    if "/" not in target and target not in known and not Path(target).exists():
+        near = get_close_matches(target, known) or ["all", *planner.params["papers"]]
+        raise WorkflowError(
+            f"{target}: nothing has this name; nearest: {', '.join(near)}"
+        )

@@ -15,13 +15,14 @@ rule pretrain:
         "../envs/torch.yaml"
     threads: training_threads
     resources:
+        attempt=attempt,
         gpu=1,
         mem_mb=8000,
         runtime="2d",
     params:
         spec=spec,
     shell:
-        "exec python -m t2i_repro pretrain --spec {params.spec} > {log} 2>&1"
+        "exec python -m t2i_repro pretrain --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule train:
@@ -37,13 +38,14 @@ rule train:
         "../envs/torch.yaml"
     threads: training_threads
     resources:
+        attempt=attempt,
         gpu=1,
         mem_mb=8000,
         runtime="7d",
     params:
         spec=spec,
     shell:
-        "exec python -m t2i_repro train --spec {params.spec} > {log} 2>&1"
+        "exec python -m t2i_repro train --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule sample:
@@ -65,10 +67,11 @@ rule sample:
         "../envs/torch.yaml"
     threads: 1
     resources:
+        attempt=attempt,
         gpu=1,
         mem_mb=4000,
         runtime=240,
     params:
         spec=spec,
     shell:
-        "python -m t2i_repro sample --spec {params.spec} > {log} 2>&1"
+        "python -m t2i_repro sample --spec {params.spec} --attempt {resources.attempt} > {log} 2>&1"

@@ -84,6 +84,7 @@ def load_params(
     if overrides:
         params = with_overrides(params, typed(overrides, params))
     write_out_dates(params)
+    expand_home(params)
     validate(params, params_schema(sections), str(path) + (" with --config" if overrides else ""))
     check_names(params, path)
     return params
@@ -134,6 +135,17 @@ def write_out_dates(params: dict[str, Any]) -> None:
         provenance = entry.get("provenance") if isinstance(entry, dict) else None
         if isinstance(provenance, dict) and isinstance(provenance.get("date"), date | int):
             provenance["date"] = str(provenance["date"])
+
+
+def expand_home(params: dict[str, Any]) -> None:
+    """Replace `~` in paths: no shell does it for `--config data_root=~/data`, let alone in a file."""
+    outside = params.get("outside")
+    entries = [(params, "data_root")]
+    for entry in outside.values() if isinstance(outside, dict) else ():
+        entries += [(entry, key) for key in ("path", "captions") if isinstance(entry, dict)]
+    for holder, key in entries:
+        if isinstance(path := holder.get(key), str) and path.startswith("~"):
+            holder[key] = str(Path(path).expanduser())
 
 
 def check_names(params: dict[str, Any], path: Path) -> None:

@@ -104,17 +104,27 @@ def parse_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def set_aside_damaged(records: Iterable[Path]) -> list[Path]:
-    """Rename damaged records, so that their artefacts are built again. Returns those that were."""
-    damaged = []
+def damaged(records: Iterable[Path]) -> list[Path]:
+    """Those of the records that are there and damaged."""
+    found = []
     for path in records:
         try:
             if path.exists():
                 parse_record(path)
         except ReproError:
+            found.append(path)
+    return found
+
+
+def set_aside_damaged(records: Iterable[Path]) -> list[Path]:
+    """Rename damaged records, so that their artefacts are built again. Returns those that were."""
+    found = damaged(records)
+    for path in found:
+        try:
             os.replace(path, path.with_name(f".{path.name}.damaged"))
-            damaged.append(path)
-    return damaged
+        except OSError as error:
+            raise ReproError(f"{path}: damaged, and cannot be set aside ({error}); remove it") from error
+    return found
 
 
 def check_inputs(node: Node) -> None:

@@ -8,48 +8,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from t2i_repro.core.choices import CHOICES, OPTIMISERS, TEST_CHOICES
 from t2i_repro.core.declarations import declared
+from t2i_repro.core.schema import COUNT, RATE, Schema, choice, keys
 from t2i_repro.errors import ReproError
 from t2i_repro.models.text_encoder import conditioning_encoders
 
-Schema = dict[str, Any]
-
-
-def keys(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
-    """JSON schema of a mapping with these keys and no others."""
-    properties = {**required, **(optional or {})}
-    return {"type": "object", "additionalProperties": False, "required": [*required], "properties": properties}
-
-
-# Schemas of the values of a system.
-COUNT: Schema = {"type": "integer", "minimum": 1}
-RATE: Schema = {"type": "number", "exclusiveMinimum": 0}
-WEIGHT: Schema = {"type": "number", "minimum": 0}
-SWITCH: Schema = {"enum": ["code", "printed"]}
-SYSTEM_NAME: Schema = {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"}
-GAMMAS: dict[str, Schema] = {"gamma1": RATE, "gamma2": RATE, "gamma3": RATE}
+SYSTEM_NAME: Schema = {"type": "string", "pattern": r"^[a-z0-9]+(-[a-z0-9]+)*\Z"}
 # Which of an image's sentence embeddings a system on char-CNN-RNN reads.
-CAPTIONS = keys({"train": {"enum": ["mean-of-4", "random", "first"]}, "test": {"enum": ["random", "first"]}})
+CAPTIONS = keys({"train": choice(CHOICES), "test": choice(TEST_CHOICES)})
 BETA: Schema = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
-TRAIN = keys(
-    {
-        "image_size": {"type": "integer", "minimum": 8},
-        "base_size": {"enum": [1, 2, 4]},
-        "batch": {"type": "integer", "minimum": 2},
-        "words": COUNT,
-        "epochs": COUNT,
-        "lr_g": RATE,
-        "lr_d": RATE,
-        "betas": {"type": "array", "items": BETA, "minItems": 2, "maxItems": 2},
-        "ema": {"type": ["number", "null"], "exclusiveMinimum": 0, "exclusiveMaximum": 1},
-    },
-    {
-        # How many times, its end included, weights are kept; and after how many epochs both rates are halved.
-        "snapshots": COUNT,
-        "halve_every": COUNT,
-        "optimiser": {"enum": ["adam", "adamax"]},
-    },
-)
+TRAIN: dict[str, Schema] = {
+    "image_size": {"type": "integer", "minimum": 8},
+    "base_size": {"enum": [1, 2, 4]},
+    "batch": {"type": "integer", "minimum": 2},
+    "words": COUNT,
+    "epochs": COUNT,
+    "lr_g": RATE,
+    "lr_d": RATE,
+    "betas": {"type": "array", "items": BETA, "minItems": 2, "maxItems": 2},
+    "ema": {"type": ["number", "null"], "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+}
+# Keys of `train` that every family reads: how many times, its end included, weights are kept.
+COMMON_OPTIONS: dict[str, Schema] = {"snapshots": COUNT}
+# Keys that a family reads if its `train_options` name them.
+TRAIN_OPTIONS: dict[str, Schema] = {
+    "optimiser": choice(OPTIMISERS) | {"default": "adam"},
+    # Epochs after which both rates are halved; default: never.
+    "halve_every": COUNT,
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,10 @@ class Family:
     """One family of networks and how it is trained.
 
     ``name``: value of ``kind`` of its systems in papers/*.yaml.
-    ``required``, ``optional``: schemas of the keys of its systems, besides ``kind``, ``encoder`` and ``train``.
+    ``required``, ``optional``: schemas of the keys of its systems, besides ``kind``, ``encoder`` and ``train``; an
+    optional key may have a ``default`` there.
+    ``train_options``: the keys of `TRAIN_OPTIONS` that its training reads; it is refused the others.
+    ``constants``: numbers that its code reads and no key changes. `t2i-repro show` prints them.
     ``encoders``: the text encoders that it can read captions through; None: any of them.
     ``wrong_images``: whether its training reads, for each caption, an image of another class too.
 
@@ -75,6 +65,8 @@ class Family:
     trainer: str
     required: Mapping[str, Schema]
     optional: Mapping[str, Schema] = field(default_factory=dict)
+    train_options: tuple[str, ...] = ()
+    constants: Mapping[str, Any] = field(default_factory=dict)
     encoders: tuple[str, ...] | None = None
     wrong_images: bool = False
     released_discriminator: str | None = None
@@ -83,8 +75,13 @@ class Family:
     def schema(self) -> Schema:
         """JSON schema of a system of this family, on one dataset."""
         encoders = conditioning_encoders() if self.encoders is None else self.encoders
-        common: dict[str, Schema] = {"kind": {"const": self.name}, "encoder": {"enum": [*encoders]}}
-        return keys({**common, **self.required, "train": TRAIN}, self.optional)
+        common: dict[str, Schema] = {"kind": {"const": self.name}, "encoder": choice(encoders)}
+        train = keys(TRAIN, {**COMMON_OPTIONS, **{key: TRAIN_OPTIONS[key] for key in self.train_options}})
+        return keys({**common, **self.required, "train": train}, self.optional)
+
+    def default(self, key: str) -> Any:
+        """The value of an optional key that a system leaves out."""
+        return self.optional[key]["default"]
 
 
 def families() -> dict[str, Family]:

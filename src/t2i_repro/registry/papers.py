@@ -9,6 +9,12 @@ from t2i_repro.errors import ReproError
 from t2i_repro.registry.claims import check_claims
 
 BASELINES = "baselines"  # papers/baselines.yaml: systems of papers that have no tables here
+# Rules of the workflow. Papers, tables and figures are targets of Snakemake too, so they may have none of these names.
+RULES = {
+    *("all", "data", "encoders", "checkpoints", "page"),
+    *("standin", "prepare", "fetch", "outside", "pretrain", "train", "sample", "embed", "judge", "score"),
+    *("table", "figure", "report", "store"),
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ def load_registry(project: Path) -> Registry:
             papers[path.stem] = content
     if not papers:
         raise ReproError(f"{project / 'papers'}: no paper found; run from the project's folder")
+    check_targets(papers)
     return Registry(papers, definitions)
 
 
@@ -46,6 +53,20 @@ def load_papers(project: Path) -> dict[str, dict[str, Any]]:
 def load_definitions(project: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """The systems of papers/*.yaml as written, by file: input of `resolve_systems`."""
     return load_registry(project).definitions
+
+
+def check_targets(papers: dict[str, dict[str, Any]]) -> None:
+    """Raise ReproError where two papers, tables or figures, or one and a rule, would be one target of Snakemake."""
+    taken = dict.fromkeys(RULES, "a rule of the workflow")
+    for paper_id, paper in papers.items():
+        names = [paper_id, *(f"{paper_id}-{shown}" for shown in (*paper["tables"], *paper["figures"]))]
+        for name in names:
+            if name in taken:
+                raise ReproError(
+                    f"papers/{paper_id}.yaml: {name!r} is the name of {taken[name]}, and one name asks for one thing; "
+                    f"give the paper another id"
+                )
+            taken[name] = f"what papers/{paper_id}.yaml defines"
 
 
 def check_cells(paper: dict[str, Any], path: Path) -> None:
