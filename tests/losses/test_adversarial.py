@@ -82,7 +82,7 @@ def test_penalty_against_finite_differences(form: Form, weight: float, power: fl
 @pytest.mark.parametrize("form", FORMS)
 def test_gradient_of_the_penalty_against_finite_differences(form: Form) -> None:
     critic, (images, sentence) = Smooth(), pairs()
-    matching_aware_gradient_penalty(critic, images, sentence, form=form).backward()
+    matching_aware_gradient_penalty(critic, images, sentence, 2.0, 6.0, form=form).backward()
     for parameter in critic.parameters():
         assert parameter.grad is not None
         for place in [(0, 0), (4, 2)]:
@@ -90,7 +90,7 @@ def test_gradient_of_the_penalty_against_finite_differences(form: Form) -> None:
             for sign in (1, -1):
                 with torch.no_grad():
                     parameter[place] += sign * 1e-5
-                values.append(matching_aware_gradient_penalty(critic, images, sentence, form=form).item())
+                values.append(matching_aware_gradient_penalty(critic, images, sentence, 2.0, 6.0, form=form).item())
                 with torch.no_grad():
                     parameter[place] -= sign * 1e-5
             assert parameter.grad[place].item() == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5)
@@ -98,8 +98,8 @@ def test_gradient_of_the_penalty_against_finite_differences(form: Form) -> None:
 
 def test_printed_norm_is_the_larger() -> None:
     critic, (images, sentence) = Smooth(), pairs()
-    code = matching_aware_gradient_penalty(critic, images, sentence)
-    assert matching_aware_gradient_penalty(critic, images, sentence, form="printed") > 1.2 * code
+    code = matching_aware_gradient_penalty(critic, images, sentence, 2.0, 6.0)
+    assert matching_aware_gradient_penalty(critic, images, sentence, 2.0, 6.0, form="printed") > 1.2 * code
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -107,7 +107,7 @@ def test_penalty_of_a_flat_discriminator_is_zero_with_finite_gradients(form: For
     discriminator = OneWayDiscriminator(2, 16, text_dim=4).double()
     nn.init.zeros_(discriminator.joint[-1].weight)
     images, sentence = torch.randn(2, 3, 16, 16, dtype=DOUBLE), torch.randn(2, 4, dtype=DOUBLE)
-    penalty = matching_aware_gradient_penalty(discriminator, images, sentence, form=form)
+    penalty = matching_aware_gradient_penalty(discriminator, images, sentence, 2.0, 6.0, form=form)
     assert penalty.item() == 0
     penalty.backward()
     assert all(torch.isfinite(p.grad).all() for p in discriminator.parameters() if p.grad is not None)
@@ -117,14 +117,14 @@ def test_no_gradient_leaks_into_the_arguments() -> None:
     critic, (images, sentence) = Smooth(), pairs()
     images.requires_grad_()
     sentence.requires_grad_()
-    matching_aware_gradient_penalty(critic, images, sentence).backward()
+    matching_aware_gradient_penalty(critic, images, sentence, 2.0, 6.0).backward()
     assert images.grad is None
     assert sentence.grad is None
 
 
 def test_an_unknown_form_is_refused() -> None:
     with pytest.raises(ReproError, match="ma_gp: found 'paper'"):
-        matching_aware_gradient_penalty(Smooth(), *pairs(), form="paper")  # type: ignore[arg-type]
+        matching_aware_gradient_penalty(Smooth(), *pairs(), 2.0, 6.0, form="paper")  # type: ignore[arg-type]
 
 
 def logits(*probabilities: float) -> Tensor:

@@ -88,3 +88,16 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
         family_of({"kind": "two-stage"}, "spec.json: system")
     with pytest.raises(ReproError, match=r"params: scales\.tiny\.system: found 'two-stage'; allowed: gan-int-cls, "):
         check_params({"scales": {"tiny": {"system": {"two-stage": {}}}}}, "params")
+
+
+@pytest.mark.parametrize(("kind", "name"), ONE_OF_EACH.items())
+def test_options_of_train_that_a_family_does_not_read_are_refused(kind: str, name: str) -> None:
+    system = small(name)
+    for key, value in (("halve_every", 3), ("optimiser", "adamax")):
+        over: dict[str, Any] = {**SMALL, "shrink": 1, "train": {key: value}}
+        if key in families()[kind].train_options:
+            assert scaled(system, over, name)["train"][key] == value
+        else:
+            with pytest.raises(ReproError, match=rf"systems\.{name}\.train: unknown key '{key}' \(value {value}\)"):
+                scaled(system, over, name)
+    assert ("halve_every" in families()[kind].train_options) == (kind not in ("one-stage", "multi-stage"))

@@ -115,9 +115,9 @@ def test_discriminator_losses_and_gradients(golden: Golden) -> None:
 def test_matching_aware_gradient_penalty(golden: Golden) -> None:
     discriminator = golden.discriminator()
     expected = golden.numbers["loss"]
-    printed = matching_aware_gradient_penalty(discriminator, golden.real, golden.sentence, form="printed")
+    printed = matching_aware_gradient_penalty(discriminator, golden.real, golden.sentence, 2.0, 6.0, form="printed")
     close(printed, expected["MAGP_paper_sum_of_norms"])
-    loss = matching_aware_gradient_penalty(discriminator, golden.real, golden.sentence)
+    loss = matching_aware_gradient_penalty(discriminator, golden.real, golden.sentence, 2.0, 6.0)
     close(loss, expected["MAGP"])
     loss.backward()
     gradient_norms(discriminator, "D", golden, golden.numbers["gradnorm_MAGP"])

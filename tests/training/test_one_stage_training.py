@@ -75,6 +75,11 @@ def test_frozen_text_trains_generator_and_discriminator_only(block: str, damsm: 
     assert not system.text_encoder.training
 
 
+def test_the_optimiser_is_the_one_of_the_spec() -> None:
+    types = {name: type(one).__name__ for name, one in gan(text="tuned", optimiser="adamax").optimisers().items()}
+    assert types == {"generator": "Adamax", "discriminator": "Adamax", "text": "Adam"}
+
+
 def test_tuning_as_released_trains_the_text_encoder_and_the_image_projections_too() -> None:
     system = gan(text="tuned")
     assert changed(system) == parameters(system, "generator", "discriminator", "text") | HEADS

@@ -131,6 +131,18 @@ def test_both_rates_are_halved_every_so_many_epochs(tmp_path: Path) -> None:
     assert rates == [[1e-3, 4e-3], [1e-3, 4e-3], [5e-4, 2e-3], [2.5e-4, 1e-3]]
 
 
+def test_without_halve_every_the_rates_stay(tmp_path: Path) -> None:
+    system, given = gan("gan-int-cls", tmp_path), batches("gan-int-cls")
+    del system.spec["halve_every"]
+    system.step(given.batch(100), 100)
+    assert system.optimisers()["generator"].param_groups[0]["lr"] == 1e-3
+
+
+def test_the_optimiser_is_the_one_of_the_spec(tmp_path: Path) -> None:
+    system = gan("gan-int-cls", tmp_path, optimiser="adamax")
+    assert {type(one).__name__ for one in system.optimisers().values()} == {"Adamax"}
+
+
 @pytest.mark.parametrize("name", FROZEN)
 def test_the_frozen_part_is_the_run_it_extends(name: str, tmp_path: Path) -> None:
     system = gan(name, tmp_path)

@@ -1,5 +1,6 @@
 """Validation against the JSON schemas of `core/schemas/`, with errors that name the key and what is allowed."""
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,34 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from referencing import Registry, Resource
 
+from t2i_repro.core.choices import FORMS
 from t2i_repro.errors import ReproError
 
 SCHEMAS = Path(__file__).parent / "schemas"
+
+Schema = dict[str, Any]
+
+# Parts of the schemas that declarations (core/declarations.py) consist of.
+COUNT: Schema = {"type": "integer", "minimum": 1}
+RATE: Schema = {"type": "number", "exclusiveMinimum": 0}
+WEIGHT: Schema = {"type": "number", "minimum": 0}
+SEED: Schema = {"type": "integer", "minimum": 0}
+SPLIT: Schema = {"enum": ["train", "test"]}
+GAMMAS: dict[str, Schema] = {"gamma1": RATE, "gamma2": RATE, "gamma3": RATE}
+
+
+def choice(values: Iterable[object]) -> Schema:
+    """One of these values (`core/choices.py`)."""
+    return {"enum": [*values]}
+
+
+SWITCH = choice(FORMS)
+
+
+def keys(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
+    """A mapping with these keys and no others."""
+    properties = {**required, **(optional or {})}
+    return {"type": "object", "additionalProperties": False, "required": [*required], "properties": properties}
 
 
 def read_yaml(path: Path) -> Any:

@@ -10,20 +10,18 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from t2i_repro.core.choices import check_choice
+from t2i_repro.core.choices import CHOICES, Choice, check_choice
 from t2i_repro.errors import ReproError
 
 EMBEDDINGS, FILENAMES, CLASSES = "char-CNN-RNN-embeddings.pickle", "filenames.pickle", "class_info.pickle"
 MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy")
 NUMBERS = "biuf"
 
-Choice = Literal["mean-of-4", "random", "first"]
-CHOICES: tuple[Choice, ...] = ("mean-of-4", "random", "first")
 Vectors = npt.NDArray[np.float32]
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from t2i_repro.core.choices import Choice
 from t2i_repro.core.digest import derive_seed
 from t2i_repro.data.batches import Batch, Batches
-from t2i_repro.data.char_embeddings import Choice, Vectors, choose
+from t2i_repro.data.char_embeddings import Vectors, choose
 from t2i_repro.data.mismatch import Indices, mismatched_images
 from t2i_repro.data.prepared import Prepared
 

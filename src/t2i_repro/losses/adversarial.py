@@ -5,16 +5,13 @@ one and clamp the logarithm at -100; cross-entropy of logits gives the same belo
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from t2i_repro.core.choices import FORMS, Form, check_choice
-
-AdversarialForm = Literal["averaged", "summed", "plain", "half"]
-ADVERSARIAL_FORMS: tuple[AdversarialForm, ...] = ("averaged", "summed", "plain", "half")
+from t2i_repro.core.choices import ADVERSARIAL_FORMS, FORMS, AdversarialForm, Form, check_choice
 
 
 def hinge_discriminator(real: Tensor, mismatched: Tensor, fake: Tensor) -> Tensor:
@@ -35,8 +32,8 @@ def matching_aware_gradient_penalty(
     discriminator: Callable[[Tensor, Tensor], Tensor],
     images: Tensor,
     sentence: Tensor,
-    weight: float = 2.0,
-    power: float = 6.0,
+    weight: float,
+    power: float,
     form: Form = "code",
 ) -> Tensor:
     """MA-GP, last term of SSA-GAN Eq. (6): weight * E (norm of the gradient of D at real matched pairs)^power.

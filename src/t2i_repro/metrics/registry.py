@@ -9,32 +9,26 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from t2i_repro.core.declarations import declared
-from t2i_repro.core.schema import validate
+from t2i_repro.core.schema import COUNT, RATE, SEED, SPLIT, SWITCH, keys, validate
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.inputs import MetricInputs, MetricResult
 
 Protocol = dict[str, Any]  # an entry of `protocols` in params.yaml
 
-COUNT = {"type": "integer", "minimum": 1}
-SPLIT = {"enum": ["train", "test"]}
 NETWORK = {"type": "string"}
 PREPARATION = {"enum": ["unit", "legacy", "clip", "squash"]}  # metrics/preparation.py
 DIVIDE = {"enum": [2, 4]}
-RATE = {"type": "number", "exclusiveMinimum": 0}
-RANKING = {  # metrics/ranking_network.py
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["joint", "batch", "epochs", "lr", "margin", "loss", "seed"],
-    "properties": {
+RANKING = keys(  # metrics/ranking_network.py
+    {
         "joint": COUNT,
         "batch": {"type": "integer", "minimum": 2},
         "epochs": COUNT,
         "lr": RATE,
         "margin": RATE,
-        "loss": {"enum": ["code", "printed"]},
-        "seed": {"type": "integer", "minimum": 0},
-    },
-}
+        "loss": SWITCH,
+        "seed": SEED,
+    }
+)
 PREPARED_TRUNKS = ("inception", "clip")  # released networks whose inputs a protocol's `preparation` determines
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from t2i_repro.core.choices import Form
 from t2i_repro.losses.matching import padding_mask
+from t2i_repro.models.family import family_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Generator(nn.Module):
         raise NotImplementedError
 
 
-def optional(system: Mapping[str, Any], **arguments: str) -> dict[str, Any]:
-    """Arguments from the keys of ``system`` that may be absent: ``optional(system, latent="z_dim")`` is {} without
-    ``latent``, so that the constructor's default counts."""
-    return {argument: system[key] for key, argument in arguments.items() if key in system}
+def sizes(system: Mapping[str, Any], **arguments: str) -> dict[str, Any]:
+    """Arguments of a constructor from optional keys of a system, or from the defaults that its family declares:
+    ``sizes(system, latent="z_dim")`` is {"z_dim": system["latent"]} where the system has that key."""
+    family = family_of(system)
+    return {argument: system.get(key, family.default(key)) for key, argument in arguments.items()}

@@ -5,18 +5,14 @@ follow. ``padding`` [B, T] is True beyond a caption's length.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.core.choices import Form
+from t2i_repro.core.choices import Form, MaskForm
 from t2i_repro.errors import ReproError
 from t2i_repro.models.layers import conv3x3, glu_block, tile_sentence
-
-MaskForm = Literal["right", "released"]
-MASK_FORMS: tuple[MaskForm, ...] = ("right", "released")
 
 
 @dataclass(frozen=True)

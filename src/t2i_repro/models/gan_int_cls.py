@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from t2i_repro.models.base import Generator, GeneratorOutput, Text, optional
+from t2i_repro.models.base import Generator, GeneratorOutput, Text, sizes
 from t2i_repro.models.layers import HEAD_SIZE, LEAK, PairHead, doublings, initialise_dcgan
 
 WIDEST = 8
@@ -86,12 +86,12 @@ class DcganDiscriminator(nn.Module):
 
 def build_generator(system: Mapping[str, Any], image_size: int, base_size: int, text_dim: int) -> DcganGenerator:
     """Keys: width, [latent, condition]."""
-    sizes = optional(system, latent="z_dim", condition="cond_dim")
-    return DcganGenerator(system["width"], image_size, base_size, text_dim=text_dim, **sizes)
+    dims = sizes(system, latent="z_dim", condition="cond_dim")
+    return DcganGenerator(system["width"], image_size, base_size, text_dim=text_dim, **dims)
 
 
 def build_discriminator(system: Mapping[str, Any], image_size: int, text_dim: int) -> DcganDiscriminator:
     """Keys: width (the discriminator has half of it), [condition]."""
     return DcganDiscriminator(
-        system["width"] // 2, image_size, text_dim=text_dim, **optional(system, condition="cond_dim")
+        system["width"] // 2, image_size, text_dim=text_dim, **sizes(system, condition="cond_dim")
     )

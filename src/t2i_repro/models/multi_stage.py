@@ -35,27 +35,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.core.choices import FORMS, Form, check_choice
+from t2i_repro.core.choices import FORMS, FUSIONS, INITIALS, MASK_FORMS, ROLES, Form, MaskForm, check_choice
 from t2i_repro.errors import ReproError
 from t2i_repro.models.base import Generator, GeneratorOutput, Text
 from t2i_repro.models.fusion import (
-    MASK_FORMS,
     AdaptiveGate,
     AttentionModulation,
     Concatenation,
     DynamicMemory,
     Fused,
-    MaskForm,
     NoFusion,
     SpatialMemories,
     StageText,
     WordAttention,
 )
 from t2i_repro.models.layers import Glu, ResidualBlock, doublings, initialise_orthogonal, to_rgb, up_block
-
-INITIALS = ("sentence", "n-gram")
-FUSIONS = ("none", "concatenation", "attention", "dynamic-memory", "spatial-memory", "attention-modulation")
-ROLES = ("words", "sentence")
 
 
 class Condition(NamedTuple):

@@ -2,19 +2,17 @@
 for each of those scales, none sharing a weight (Sec. 3.2, 3.3)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.core.choices import FORMS, Form, check_choice
+from t2i_repro.core.choices import FORMS, IMAGE_LOSSES, Form, ImageLoss, check_choice
 from t2i_repro.errors import ReproError
-from t2i_repro.models.base import Generator, GeneratorOutput, Text, optional
+from t2i_repro.models.base import Generator, GeneratorOutput, Text, sizes
 from t2i_repro.models.layers import HEAD_SIZE, LEAK, PairHead, SentenceAugmentation, doublings, initialise_dcgan
 
-ImageLoss = Literal["none", "global", "local"]
-IMAGE_LOSSES: tuple[ImageLoss, ...] = ("none", "global", "local")
 # R of the local image loss by scale (divisor of the image size): the released heads, and Sec. 3.5.
 PATCHES: dict[Form, dict[int, int]] = {"code": {4: 1, 2: 1, 1: 5}, "printed": {4: 1, 2: 3, 1: 5}}
 WIDE = 8
@@ -331,7 +329,7 @@ def build_generator(
         base_size,
         system.get("scales", SCALES),
         text_dim=text_dim,
-        **optional(system, latent="z_dim", condition="cond_dim"),
+        **sizes(system, latent="z_dim", condition="cond_dim"),
     )
     return base if extension is None else ExtendedGenerator(base, extension["repeats"])
 
@@ -346,5 +344,5 @@ def build_discriminator(system: Mapping[str, Any], image_size: int, text_dim: in
         features=4 * system["width"],
         peak=4 * system["width"],
         text_dim=text_dim,
-        **optional(system, condition="cond_dim"),
+        **sizes(system, condition="cond_dim"),
     )

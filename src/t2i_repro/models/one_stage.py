@@ -5,22 +5,19 @@ branch and every last layer of an affine MLP starts at zero: at initialisation t
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.core.choices import FORMS, Form, check_choice
+from t2i_repro.core.choices import BLOCKS, FORMS, GENERATOR_SWITCHES, BlockKind, Form, check_choice
 from t2i_repro.errors import ReproError
-from t2i_repro.models.base import Generator, GeneratorOutput, Text, optional
+from t2i_repro.models.base import Generator, GeneratorOutput, Text, sizes
 from t2i_repro.models.layers import HEAD_SIZE, LEAK, doublings, tile_sentence
 
-BlockKind = Literal["affine", "semantic-spatial"]
-BLOCKS: tuple[BlockKind, ...] = ("affine", "semantic-spatial")
 FEWEST_BLOCKS = 4
 MULTIPLES = (1, 2, 4, 8, 16)  # widths of the discriminator's maps
-SWITCHES = ("modulation", "upsampling", "mask_source")
 
 
 def condition_mlp(text_dim: int, hidden: int, channels: int, bias: float) -> nn.Sequential:
@@ -364,9 +361,8 @@ class OneWayDiscriminator(nn.Module):
 
 
 def build_generator(system: Mapping[str, Any], image_size: int, base_size: int, text_dim: int) -> OneStageGenerator:
-    """Keys: block, width, [masks], [switches.modulation, upsampling, mask_source] and, to shrink it, [noise, hidden,
-    mask_hidden]."""
-    switches = {name: value for name, value in system.get("switches", {}).items() if name in SWITCHES}
+    """Keys: block, width, [masks], [switches.modulation, upsampling, mask_source], [noise, hidden, mask_hidden]."""
+    switches = {name: value for name, value in system.get("switches", {}).items() if name in GENERATOR_SWITCHES}
     return OneStageGenerator(
         system["block"],
         system["width"],
@@ -374,7 +370,7 @@ def build_generator(system: Mapping[str, Any], image_size: int, base_size: int, 
         image_size,
         base_size,
         text_dim=text_dim,
-        **optional(system, noise="noise_dim", hidden="hidden", mask_hidden="mask_hidden"),
+        **sizes(system, noise="noise_dim", hidden="hidden", mask_hidden="mask_hidden"),
         **switches,
     )
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from t2i_repro.core.choices import check_choice
+from t2i_repro.core.choices import STACK_STAGES, check_choice
 from t2i_repro.errors import ReproError
-from t2i_repro.models.base import Generator, GeneratorOutput, Text, optional
+from t2i_repro.models.base import Generator, GeneratorOutput, Text, sizes
 from t2i_repro.models.layers import (
     HEAD_SIZE,
     LEAK,
@@ -23,8 +23,6 @@ from t2i_repro.models.layers import (
     tile_sentence,
     truncated,
 )
-
-STAGES = (1, 2)
 
 
 class StageOutput(NamedTuple):
@@ -222,17 +220,17 @@ def build_generator(
 ) -> StageOneGenerator | StageTwoGenerator:
     """Keys: stage, width, [residuals], [latent, condition]. Stage 2 comes with an untrained Stage-I: load its trained
     weights into ``.stage_one``."""
-    check_choice("stage", system["stage"], STAGES)
+    check_choice("stage", system["stage"], STACK_STAGES)
     size = image_size if system["stage"] == 1 else image_size // 4
-    sizes = optional(system, latent="z_dim", condition="cond_dim")
-    first = StageOneGenerator(system["width"], size, base_size, text_dim=text_dim, **sizes)
+    dims = sizes(system, latent="z_dim", condition="cond_dim")
+    first = StageOneGenerator(system["width"], size, base_size, text_dim=text_dim, **dims)
     if system["stage"] == 1:
         return first
-    return StageTwoGenerator(first, system["width"], **optional(system, residuals="residuals"))
+    return StageTwoGenerator(first, system["width"], **sizes(system, residuals="residuals"))
 
 
 def build_discriminator(system: Mapping[str, Any], image_size: int, text_dim: int) -> StackDiscriminator:
     """Keys: stage, width (the discriminator has half of it, as released: 64 to 128), [condition]."""
-    check_choice("stage", system["stage"], STAGES)
-    sizes = optional(system, condition="cond_dim")
-    return StackDiscriminator(system["width"] // 2, image_size, system["stage"], text_dim=text_dim, **sizes)
+    check_choice("stage", system["stage"], STACK_STAGES)
+    dims = sizes(system, condition="cond_dim")
+    return StackDiscriminator(system["width"] // 2, image_size, system["stage"], text_dim=text_dim, **dims)

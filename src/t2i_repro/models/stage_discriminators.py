@@ -9,26 +9,19 @@ code creates but never trains; they are built for counting only.
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.core.choices import check_choice
+from t2i_repro.core.choices import CONDITIONS, HEADS, INITS, ITERATIONS, NORMALISATIONS, Iteration, check_choice
 from t2i_repro.errors import ReproError
 from t2i_repro.losses.matching import cosine
 from t2i_repro.models.layers import HEAD_SIZE, LEAK, doublings, initialise_orthogonal, tile_sentence
 from t2i_repro.models.multi_stage import stage_sizes
 
-NORMALISATIONS = ("batch", "spectral")
-INITS = ("orthogonal", "torch")
-CONDITIONS = {"conditional": "sentence", "conditional-mean-word": "mean-word", "conditional-code": "code"}
-HEADS = ("unconditional", *CONDITIONS, "similarity")
-
 EPSILON = 1e-12
-Iteration = Literal["training", "released"]
-ITERATIONS: tuple[Iteration, ...] = ("training", "released")
 
 
 class SpectralConv2d(nn.Conv2d):

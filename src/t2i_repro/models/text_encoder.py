@@ -12,17 +12,14 @@ from typing import Any, Literal, Protocol
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.config import for_dataset
 from t2i_repro.core.declarations import declared
+from t2i_repro.core.schema import Schema, keys
 from t2i_repro.errors import ReproError
 
-Schema = dict[str, Any]
 MatchingLoss = Literal["damsm", "itm"]
 
-# Parts of a section's schema, defined in core/schemas/params.yaml.
+# Parts of a section's schema, defined in core/schemas/params.yaml; others are in core/schema.py.
 BY_DATASET: Schema = {"$ref": "#/$defs/by_dataset"}
-COUNT: Schema = {"$ref": "#/$defs/count"}
 IMAGE_SIZE: Schema = {"$ref": "#/$defs/image_size"}
-RATE: Schema = {"$ref": "#/$defs/rate"}
-SEED: Schema = {"type": "integer", "minimum": 0}
 
 GENERIC_KIND = "text-encoder"
 
@@ -30,14 +27,16 @@ GENERIC_KIND = "text-encoder"
 class Graph(Protocol):
     """The planner's graph, as far as encoders use it (planning/graph.py)."""
 
-    project: Path
     params: Any
+    estimate: bool
 
     def add(
         self, kind: str, name: str, spec: dict[str, Any], inputs: Mapping[str, Node] | None = None, **extra: Any
     ) -> Node: ...
 
     def prepare(self, dataset: str, image_size: int) -> Node: ...
+
+    def content(self, folder: Path, suffixes: tuple[str, ...]) -> str: ...
 
     def network(self, name: str, dataset: str) -> Node: ...
 
@@ -119,10 +118,7 @@ def section_on(graph: Graph, section: str, dataset: str) -> dict[str, Any]:
 
 def param_sections() -> dict[str, Schema]:
     """JSON schemas of the encoders' sections of params.yaml, by name."""
-    return {
-        encoder.section: {"type": "object", "additionalProperties": False, "properties": encoder.options}
-        for encoder in text_encoders().values()
-    }
+    return {encoder.section: keys({}, encoder.options) for encoder in text_encoders().values()}
 
 
 def check_params(params: dict[str, Any], source: str) -> None:

@@ -5,17 +5,20 @@ It needs no data: nothing is planned, so `--scale paper` works anywhere.
 
 import argparse
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TextIO
 
 from t2i_repro.core.config import add_settings, parse_settings
+from t2i_repro.core.schema import Schema
 from t2i_repro.core.text import visible
 from t2i_repro.data.layout import layouts
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.registry import metrics
+from t2i_repro.models.family import TRAIN_OPTIONS, Family, family_of
 from t2i_repro.models.text_encoder import text_encoders
 from t2i_repro.planning.graph import Graph
 from t2i_repro.planning.origins import Origins, Setting, Tree, leaves, values_of
@@ -93,7 +96,7 @@ def write(title: str, sections: Sections, file: TextIO) -> None:
 
 def format_value(value: Any) -> str:
     """A value as YAML writes it."""
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(format_value, value))}]"
     if isinstance(value, float):
         return f"{value:g}" if value % 1 else f"{value:.1f}"
@@ -111,14 +114,20 @@ def system_sections(graph: Graph, origins: Origins, name: str, dataset: str) -> 
     train, stages = system.pop("train"), system.pop("stages", [])
     losses = {key: system.pop(key) for key in LOSSES if key in system}
     encoder = text_encoders()[system["encoder"].value]
-    network = rows_of(system)
+    family = family_of(values_of(system))
+    network = [*rows_of(system), *defaults(family.optional, system)]
     if chain := origins.chain(name):
         network.insert(0, Row("base", " < ".join(chain)))
     return {
         "Network": network,
         "Stages": stage_rows(stages, train["image_size"].value),
         "Losses and weights": [*rows_of(losses), *stage_losses(stages)],
-        "Training": [*rows_of(train), *defaults(train), *steps(graph, dataset, values_of(train))],
+        "Training": [
+            *rows_of(train),
+            *train_defaults(family, train),
+            *steps(graph, dataset, values_of(train)),
+        ],
+        "Constants": [Row(key, format_value(value), "in code") for key, value in family.constants.items()],
         f"Text encoder: {encoder.name}": rows_of(origins.section(encoder.section, dataset)),
     }
 
@@ -141,10 +150,21 @@ def stage_losses(stages: list[Tree]) -> list[Row]:
     ]
 
 
-def defaults(train: Tree) -> list[Row]:
-    """What trainers do if a system leaves out these keys."""
-    known = {"optimiser": "adam", "halve_every": "never"}
-    return [Row(key, value, "default") for key, value in known.items() if key not in train]
+def defaults(schemas: Mapping[str, Schema], tree: Tree) -> list[Row]:
+    """The defaults of the keys that a tree leaves out."""
+    return [
+        Row(key, format_value(schema["default"]), "default")
+        for key, schema in schemas.items()
+        if key not in tree and "default" in schema
+    ]
+
+
+def train_defaults(family: Family, train: Tree) -> list[Row]:
+    """What a family's training does if a system leaves out these keys."""
+    rows = defaults({key: TRAIN_OPTIONS[key] for key in family.train_options}, train)
+    if "halve_every" in family.train_options and "halve_every" not in train:
+        rows.append(Row("halve_every", "never", "default"))
+    return rows
 
 
 def steps(graph: Graph, dataset: str, train: dict[str, Any]) -> list[Row]:

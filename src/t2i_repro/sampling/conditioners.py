@@ -11,17 +11,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from t2i_repro.core.choices import Choice, PositionForm
 from t2i_repro.core.declarations import resolve
 from t2i_repro.core.record import read_record
 from t2i_repro.data.batches import Batch
-from t2i_repro.data.char_embeddings import Choice, Vectors
+from t2i_repro.data.char_embeddings import Vectors
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.data.sentence_batches import SentenceBatch, SentenceBatches
 from t2i_repro.errors import ReproError
 from t2i_repro.models.base import Text
 from t2i_repro.models.encoders.char_cnn_rnn import CharCnnRnn, characters
 from t2i_repro.models.encoders.damsm import DamsmTextEncoder
-from t2i_repro.models.encoders.itm import ITM, PositionForm
+from t2i_repro.models.encoders.itm import ITM
 from t2i_repro.models.encoders.loading import (
     ClipTokenizer,
     clip_tokenizer,

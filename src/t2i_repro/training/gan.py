@@ -1,17 +1,18 @@
 """Base class of GAN trainers, and their constructor inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Adamax, Optimizer
 
 from t2i_repro.data.batches import Batches
 from t2i_repro.models.base import Generator
+from t2i_repro.models.family import TRAIN_OPTIONS
 from t2i_repro.sampling.text import TextConditioner
 from t2i_repro.training.trainable import Average, Trainable
 
@@ -20,7 +21,7 @@ Losses = dict[str, Tensor]
 # Draws a grid of a generator's images.
 Preview = Callable[[Generator], Image]
 
-OPTIMISERS: dict[str, type[Adam] | type[Adamax]] = {"adam": Adam, "adamax": Adamax}
+OPTIMISER_TYPES: dict[str, type[Adam] | type[Adamax]] = {"adam": Adam, "adamax": Adamax}
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ class GAN(Trainable):
             return self._preview(self.generator)
         with average.applied():
             return self._preview(self.generator)
+
+
+def optimiser_of(parameters: Iterable[nn.Parameter], spec: dict[str, Any], rate: str) -> Optimizer:
+    """The optimiser that a ``train`` spec configures, with the learning rate of its key ``rate``: lr_g or lr_d."""
+    kind = str(spec.get("optimiser", TRAIN_OPTIONS["optimiser"]["default"]))
+    return OPTIMISER_TYPES[kind](parameters, spec[rate], tuple(spec["betas"]))
 
 
 def averages_of(generator: Generator, spec: dict[str, Any]) -> dict[str, Average]:

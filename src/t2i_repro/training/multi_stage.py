@@ -22,13 +22,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from t2i_repro.core.choices import FORMS, Form, check_choice
+from t2i_repro.core.choices import (
+    ADVERSARIAL_FORMS,
+    FORMS,
+    LOSS_SWITCHES,
+    PAIRINGS,
+    AdversarialForm,
+    Form,
+    check_choice,
+)
 from t2i_repro.core.digest import derive_seed
 from t2i_repro.data.batches import Batch
 from t2i_repro.errors import ReproError
 from t2i_repro.losses.adversarial import (
-    ADVERSARIAL_FORMS,
-    AdversarialForm,
     DiscriminatorLogits,
     bce_discriminator,
     bce_generator,
@@ -44,9 +50,7 @@ from t2i_repro.models.multi_stage import MultiStageGenerator, MultiStageOutput
 from t2i_repro.models.stage_discriminators import StageDiscriminator
 from t2i_repro.models.state import frozen
 from t2i_repro.models.text_encoder import MatchingLoss, text_encoders
-from t2i_repro.training.gan import GAN, OPTIMISERS, GanInputs, Losses, averages_of
-
-PAIRINGS = ("shift", "other-class")
+from t2i_repro.training.gan import GAN, GanInputs, Losses, averages_of, optimiser_of
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         check_choice("adversarial.form", self.form, ADVERSARIAL_FORMS)
         check_choice("adversarial.pairing", self.pairing, PAIRINGS)
-        for name in ("mean_word", "damsm_root", "itm_gamma"):
+        for name in LOSS_SWITCHES:
             check_choice(f"switches.{name}", getattr(self, name), FORMS)
         for pair in self.distillation:
             if not all(0 <= stage < len(self.matching) for stage in pair):
@@ -81,19 +85,18 @@ class LossConfig:
     @classmethod
     def of(cls, system: Mapping[str, Any]) -> "LossConfig":
         matching = [stage.get("matching", {}) for stage in system["stages"]]
-        gammas = system.get("gammas", {})
-        switches = system.get("switches", {})
-        names = ("mean_word", "damsm_root", "itm_gamma")
+        options = {name: system[name] for name in ("similarity", "redundancy") if name in system}
+        if "gammas" in system:
+            options["gammas"] = tuple(system["gammas"][name] for name in ("gamma1", "gamma2", "gamma3"))
+        switches = {name: value for name, value in system.get("switches", {}).items() if name in LOSS_SWITCHES}
         return cls(
             tuple((float(m.get("sentence", 0.0)), float(m.get("word", 0.0))) for m in matching),
             matching_loss=text_encoders()[system["encoder"]].matching_loss,
-            kl=system.get("kl", 1.0),
-            similarity=system.get("similarity", 0.0),
-            redundancy=system.get("redundancy", 0.0),
+            kl=system["kl"],
             distillation=tuple((s, t) for s, t in system.get("distillation", [])),
-            gammas=(gammas.get("gamma1", 4.0), gammas.get("gamma2", 5.0), gammas.get("gamma3", 10.0)),
-            **system.get("adversarial", {}),
-            **{name: switches[name] for name in names if name in switches},
+            **system["adversarial"],
+            **options,
+            **switches,
         )
 
     @property
@@ -308,10 +311,9 @@ class MultiStageGAN(GAN):
             raise ReproError(f"stages.matching: encoder {system['encoder']} has no image encoder; set the weights to 0")
         if self.image_encoder is not None:
             self.image_encoder.to(self.device).requires_grad_(False).eval()
-        make, betas = OPTIMISERS[spec.get("optimiser", "adam")], tuple(spec["betas"])
-        self._optimisers: dict[str, Optimizer] = {"generator": make(generator.parameters(), spec["lr_g"], betas)}
+        self._optimisers = {"generator": optimiser_of(generator.parameters(), spec, "lr_g")}
         for stage, network in enumerate(self.discriminators):
-            self._optimisers[f"discriminator_{stage}"] = make(network.parameters(), spec["lr_d"], betas)
+            self._optimisers[f"discriminator_{stage}"] = optimiser_of(network.parameters(), spec, "lr_d")
         self._averages = averages_of(self.generator, spec)
 
     def modules(self) -> dict[str, nn.Module]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from t2i_repro.core.choices import FORMS, Form, check_choice
+from t2i_repro.core.choices import FORMS, TEXT_MODES, Form, check_choice
 from t2i_repro.core.digest import derive_seed
 from t2i_repro.data.batches import Batch
 from t2i_repro.errors import ReproError
@@ -24,14 +24,14 @@ from t2i_repro.losses.adversarial import (
 from t2i_repro.losses.matching import DamsmLoss, damsm_loss
 from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.encoders.damsm import DamsmImageEncoder, DamsmTextEncoder
+from t2i_repro.models.families.one_stage import FAMILY
 from t2i_repro.models.one_stage import OneStageGenerator, OneWayDiscriminator
 from t2i_repro.models.state import frozen
-from t2i_repro.training.gan import GAN, GanInputs, Losses, averages_of
+from t2i_repro.training.gan import GAN, GanInputs, Losses, averages_of, optimiser_of
 
 ExtraTerms = Callable[[Tensor], Mapping[str, Tensor]]
 
-# Of the released fine-tuning code of SSA-GAN; not printed.
-TEXT_LEARNING_RATE, TEXT_BETAS = 4.0e-5, (0.0, 0.9)
+CONSTANTS = FAMILY.constants
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Penalty:
     ``step`` ``code``: an optimiser step of its own after the hinge step; ``printed``: one loss, one step.
     """
 
-    weight: float = 2.0
-    power: float = 6.0
+    weight: float = CONSTANTS["ma_gp_weight"]
+    power: float = CONSTANTS["ma_gp_power"]
     form: Form = "code"
     step: Form = "code"
 
@@ -164,8 +164,8 @@ class OneStageGAN(GAN):
     def __init__(self, inputs: GanInputs) -> None:
         spec, device = inputs.spec, inputs.device
         system, switches = spec["system"], spec["system"]["switches"]
-        check_choice("system.text", system["text"], ("frozen", "tuned"))
-        check_choice("system.switches.text_tuning", switches["text_tuning"], ("code", "printed"))
+        check_choice("system.text", system["text"], TEXT_MODES)
+        check_choice("system.switches.text_tuning", switches["text_tuning"], FORMS)
         self.tuned = switches["text_tuning"] if system["text"] == "tuned" else None
         self.matching, self.root = system["matching"], switches["damsm_root"]
         self.penalty = Penalty(form=switches["ma_gp"], step=switches["ma_gp_step"])
@@ -185,10 +185,9 @@ class OneStageGAN(GAN):
         self.text_encoder = text_encoder.to(device).requires_grad_(self.tuned is not None)
         self.text_encoder.train(self.tuned is not None)
         self.image_encoder = None if image_encoder is None else image_encoder.to(device)
-        betas = tuple(spec["betas"])
-        self._optimisers: dict[str, Optimizer] = {
-            "generator": Adam(self.generator.parameters(), spec["lr_g"], betas),
-            "discriminator": Adam(self.discriminator.parameters(), spec["lr_d"], betas),
+        self._optimisers = {
+            "generator": optimiser_of(self.generator.parameters(), spec, "lr_g"),
+            "discriminator": optimiser_of(self.discriminator.parameters(), spec, "lr_d"),
         }
         if self.image_encoder is not None:
             self.image_encoder.requires_grad_(False)
@@ -199,7 +198,7 @@ class OneStageGAN(GAN):
                 learning += self.image_encoder.head_parameters()
                 for head in self.image_encoder.head_parameters():
                     head.requires_grad_(True)
-            self._optimisers["text"] = Adam(learning, TEXT_LEARNING_RATE, TEXT_BETAS)
+            self._optimisers["text"] = Adam(learning, CONSTANTS["text_lr"], CONSTANTS["text_betas"])
         self._averages = averages_of(self.generator, spec)
 
     def modules(self) -> dict[str, nn.Module]:

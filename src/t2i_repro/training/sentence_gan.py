@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
 
 from t2i_repro.core.digest import derive_seed
 from t2i_repro.data.batches import Batch
@@ -14,11 +13,11 @@ from t2i_repro.models.build import build_discriminator, build_generator
 from t2i_repro.models.nested import ExtendedGenerator
 from t2i_repro.models.stackgan import StageTwoGenerator
 from t2i_repro.models.state import load_weights
-from t2i_repro.training.gan import GAN, GanInputs, averages_of
+from t2i_repro.training.gan import GAN, GanInputs, averages_of, optimiser_of
 
 
 class SentenceGAN(GAN):
-    """A generator, a discriminator and Adam, whose learning rates halve every ``halve_every`` epochs.
+    """A generator and a discriminator, whose learning rates halve every ``halve_every`` epochs, or never.
 
     ``inputs.base`` holds the trained run that a system extends (StackGAN's Stage-I, HDGAN's 256 px generator); its
     weights do not change.
@@ -34,10 +33,9 @@ class SentenceGAN(GAN):
         load_base(generator, inputs.base)
         self.generator, self.discriminator = generator.to(self.device), discriminator.to(self.device)
         learning = [p for p in generator.parameters() if p.requires_grad]
-        betas = tuple(spec["betas"])
-        self._optimisers: dict[str, Optimizer] = {
-            "generator": Adam(learning, spec["lr_g"], betas),
-            "discriminator": Adam(discriminator.parameters(), spec["lr_d"], betas),
+        self._optimisers = {
+            "generator": optimiser_of(learning, spec, "lr_g"),
+            "discriminator": optimiser_of(discriminator.parameters(), spec, "lr_d"),
         }
         self._averages = averages_of(self.generator, spec)
 
@@ -46,7 +44,8 @@ class SentenceGAN(GAN):
 
     def step(self, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(batch, SentenceBatch)
-        halvings = step // (self.steps_per_epoch * self.spec["halve_every"])
+        every = self.spec.get("halve_every")
+        halvings = 0 if every is None else step // (self.steps_per_epoch * every)
         for name, initial in (("generator", "lr_g"), ("discriminator", "lr_d")):
             self._optimisers[name].param_groups[0]["lr"] = self.spec[initial] * 0.5**halvings
         noise = self.generator.draw_noise(len(batch.images), self.device)

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from t2i_repro.core.schema import COUNT
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.features import Features
 from t2i_repro.metrics.inception_splits import inception_score
 from t2i_repro.metrics.inputs import MetricInputs, MetricResult, require
 from t2i_repro.metrics.intervals import interval_around
-from t2i_repro.metrics.registry import COUNT, Metric, Protocol
+from t2i_repro.metrics.registry import Metric, Protocol
 
 
 def compute(inputs: MetricInputs, protocol: Protocol) -> MetricResult:

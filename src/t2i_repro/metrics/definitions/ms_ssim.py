@@ -5,11 +5,12 @@ from typing import Any, cast
 
 import numpy as np
 
+from t2i_repro.core.schema import COUNT
 from t2i_repro.metrics.diversity import Diversity, class_wise_ms_ssim, overall_ms_ssim
 from t2i_repro.metrics.images import Images
 from t2i_repro.metrics.inputs import MetricInputs, MetricResult, require
 from t2i_repro.metrics.intervals import interval_around
-from t2i_repro.metrics.registry import COUNT, Metric, Protocol
+from t2i_repro.metrics.registry import Metric, Protocol
 
 
 def compute(inputs: MetricInputs, protocol: Protocol) -> MetricResult:

@@ -1,10 +1,11 @@
 """R-precision: how often the own caption of a sample is nearest among candidates (`metrics/precision.py`)."""
 
+from t2i_repro.core.schema import COUNT
 from t2i_repro.metrics.features import rows_of
 from t2i_repro.metrics.inputs import MetricInputs, MetricResult, require
 from t2i_repro.metrics.intervals import interval_of_proportion
 from t2i_repro.metrics.precision import RPrecision, r_precision
-from t2i_repro.metrics.registry import COUNT, Metric, Protocol, always
+from t2i_repro.metrics.registry import Metric, Protocol, always
 
 
 def compute(inputs: MetricInputs, protocol: Protocol) -> MetricResult:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from t2i_repro.core.schema import COUNT
 from t2i_repro.metrics.features import rows_of
 from t2i_repro.metrics.hashing import hashed_order
 from t2i_repro.metrics.inputs import MetricInputs, MetricResult, require
 from t2i_repro.metrics.intervals import interval_of_proportion
-from t2i_repro.metrics.registry import COUNT, Metric, Protocol
+from t2i_repro.metrics.registry import Metric, Protocol
 from t2i_repro.metrics.retrieval_at_k import retrieval
 from t2i_repro.metrics.uncertainty import wilson
 

@@ -1,17 +1,13 @@
 """Encoders of DAMSM: AttnGAN's bi-LSTM for captions (used by SSA-GAN, Sec. 3.1, and DF-GAN), and for images a frozen
 backbone with two trainable projections into the same space."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from t2i_repro.core.choices import check_choice
+from t2i_repro.core.choices import BATCH_NORM_MODES, BatchNormMode, check_choice
 from t2i_repro.models.encoders.backbone import Backbone
 
-BatchNormMode = Literal["frozen", "batch"]
-BATCH_NORM_MODES: tuple[BatchNormMode, ...] = ("frozen", "batch")
 INITIAL_RANGE = 0.1
 
 

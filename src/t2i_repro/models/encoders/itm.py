@@ -7,19 +7,17 @@ Its parameters never train, so a caption's features are computed once and kept (
 """
 
 import logging
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from t2i_repro.core.choices import check_choice
+from t2i_repro.core.choices import POSITION_FORMS, PositionForm, check_choice
 from t2i_repro.models.base import Text
 from t2i_repro.models.encoders.backbone import resize
 
 LAYER_NORM_EPSILON = 1e-12
-PositionForm = Literal["right", "released"]
-POSITION_FORMS: tuple[PositionForm, ...] = ("right", "released")
 
 
 class Clip(nn.Module):

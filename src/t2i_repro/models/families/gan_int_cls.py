@@ -1,6 +1,7 @@
 """GAN-INT-CLS; `models/gan_int_cls.py` and `training/matching_aware.py` explain the keys."""
 
-from t2i_repro.models.family import CAPTIONS, COUNT, Family
+from t2i_repro.core.schema import COUNT
+from t2i_repro.models.family import CAPTIONS, Family
 
 FAMILY = Family(
     name="gan-int-cls",
@@ -8,11 +9,12 @@ FAMILY = Family(
     discriminator="t2i_repro.models.gan_int_cls:build_discriminator",
     trainer="t2i_repro.training.matching_aware:MatchingAwareGAN",
     encoders=("char-cnn-rnn",),
+    train_options=("optimiser", "halve_every"),
     wrong_images=True,
     required={
         "captions": CAPTIONS,
         "width": COUNT,
         "interpolation": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
     },
-    optional={"latent": COUNT, "condition": COUNT},
+    optional={"latent": COUNT | {"default": 100}, "condition": COUNT | {"default": 128}},
 )

@@ -1,22 +1,31 @@
 """StackGAN++, AttnGAN, DM-GAN, GR-GAN, MSMT-GAN, MS-GAN and ICSD-GAN; `models/multi_stage.py`,
 `models/stage_discriminators.py` and `training/multi_stage.py` explain the keys."""
 
-from t2i_repro.models.family import CAPTIONS, COUNT, GAMMAS, SWITCH, WEIGHT, Family, Schema, keys
+from t2i_repro.core.choices import (
+    ADVERSARIAL_FORMS,
+    FUSIONS,
+    HEADS,
+    INITIALS,
+    INITS,
+    ITERATIONS,
+    LOSS_SWITCHES,
+    MASK_FORMS,
+    NORMALISATIONS,
+    PAIRINGS,
+    POSITION_FORMS,
+    ROLES,
+)
+from t2i_repro.core.schema import COUNT, GAMMAS, SWITCH, WEIGHT, Schema, choice, keys
+from t2i_repro.models.family import CAPTIONS, Family
 
-HEADS: Schema = {
-    "type": "array",
-    "items": {
-        "enum": ["unconditional", "conditional", "conditional-mean-word", "conditional-code", "similarity"],
-    },
-}
-FUSIONS = ["none", "concatenation", "attention", "dynamic-memory", "spatial-memory", "attention-modulation"]
+HEAD_LIST: Schema = {"type": "array", "items": choice(HEADS)}
 STAGE = keys(
-    {"heads": HEADS},
+    {"heads": HEAD_LIST},
     {
-        "initial": keys({"kind": {"enum": ["sentence", "n-gram"]}}, {"ngram": COUNT}),
-        "fusion": keys({"kind": {"enum": FUSIONS}}, {"heads": COUNT, "grid": COUNT, "kernel": COUNT, "blocks": COUNT}),
-        "text": {"enum": ["words", "sentence"]},
-        "unused_heads": HEADS,
+        "initial": keys({"kind": choice(INITIALS)}, {"ngram": COUNT}),
+        "fusion": keys({"kind": choice(FUSIONS)}, {"heads": COUNT, "grid": COUNT, "kernel": COUNT, "blocks": COUNT}),
+        "text": choice(ROLES),
+        "unused_heads": HEAD_LIST,
         "matching": keys({}, {"sentence": WEIGHT, "word": WEIGHT}),
     },
 )
@@ -28,25 +37,16 @@ FAMILY = Family(
     discriminator="t2i_repro.models.stage_discriminators:build_discriminator",
     released_discriminator="t2i_repro.models.stage_discriminators:build_released_discriminator",
     trainer="t2i_repro.training.multi_stage:MultiStageGAN",
+    train_options=("optimiser",),
     required={
         "width": COUNT,
         "noise": COUNT,
         "condition": COUNT,
         "residual": {"type": "integer", "minimum": 0},
         "kl": WEIGHT,
-        "adversarial": keys(
-            {
-                "form": {"enum": ["averaged", "summed", "plain", "half"]},
-                "pairing": {"enum": ["shift", "other-class"]},
-            }
-        ),
+        "adversarial": keys({"form": choice(ADVERSARIAL_FORMS), "pairing": choice(PAIRINGS)}),
         "discriminator": keys(
-            {
-                "width": COUNT,
-                "normalisation": {"enum": ["batch", "spectral"]},
-                "init": {"enum": ["orthogonal", "torch"]},
-            },
-            {"common": COUNT},
+            {"width": COUNT, "normalisation": choice(NORMALISATIONS), "init": choice(INITS)}, {"common": COUNT}
         ),
         "stages": {"type": "array", "minItems": 1, "items": STAGE},
     },
@@ -55,14 +55,14 @@ FAMILY = Family(
         "similarity": WEIGHT,
         "redundancy": WEIGHT,
         "distillation": {"type": "array", "items": STAGE_PAIR},
-        "gammas": keys({}, GAMMAS),
-        "switches": keys({}, dict.fromkeys(("gate", "mean_word", "damsm_root", "itm_gamma"), SWITCH)),
+        "gammas": keys(GAMMAS),
+        "switches": keys({}, dict.fromkeys(("gate", *LOSS_SWITCHES), SWITCH)),
         "compat": keys(
             {},
             {
-                "attention_mask": {"enum": ["right", "released"]},
-                "spectral_norm": {"enum": ["training", "released"]},
-                "itm_positions": {"enum": ["right", "released"]},
+                "attention_mask": choice(MASK_FORMS),
+                "spectral_norm": choice(ITERATIONS),
+                "itm_positions": choice(POSITION_FORMS),
             },
         ),
     },

@@ -1,8 +1,10 @@
 """DF-GAN (2020) and SSA-GAN; `models/one_stage.py` and `training/one_stage.py` explain the keys."""
 
-from t2i_repro.models.family import COUNT, GAMMAS, SWITCH, WEIGHT, Family, keys
+from t2i_repro.core.choices import BLOCKS, GENERATOR_SWITCHES, TEXT_MODES
+from t2i_repro.core.schema import COUNT, GAMMAS, SWITCH, WEIGHT, choice, keys
+from t2i_repro.models.family import Family
 
-SWITCHES = ("modulation", "upsampling", "mask_source", "ma_gp", "ma_gp_step", "text_tuning", "damsm_root")
+SWITCHES = (*GENERATOR_SWITCHES, "ma_gp", "ma_gp_step", "text_tuning", "damsm_root")
 
 FAMILY = Family(
     name="one-stage",
@@ -11,12 +13,26 @@ FAMILY = Family(
     released_discriminator="t2i_repro.models.one_stage:build_released_discriminator",
     trainer="t2i_repro.training.one_stage:OneStageGAN",
     encoders=("damsm",),
+    train_options=("optimiser",),
     required={
-        "block": {"enum": ["affine", "semantic-spatial"]},
+        "block": choice(BLOCKS),
         "width": COUNT,
         "masks": {"type": "integer", "minimum": 0},
-        "text": {"enum": ["frozen", "tuned"]},
+        "text": choice(TEXT_MODES),
         "matching": keys({"damsm": WEIGHT, **GAMMAS}),
         "switches": keys(dict.fromkeys(SWITCHES, SWITCH)),
+    },
+    optional={
+        "noise": COUNT | {"default": 100},
+        "hidden": COUNT | {"default": 256},
+        "mask_hidden": COUNT | {"default": 100},
+    },
+    constants={
+        # lambda_MA and p of SSA-GAN Eq. (6).
+        "ma_gp_weight": 2.0,
+        "ma_gp_power": 6.0,
+        # Adam of the text encoder where `text` is tuned: released fine-tuning code of SSA-GAN; not printed.
+        "text_lr": 4.0e-5,
+        "text_betas": (0.0, 0.9),
     },
 )

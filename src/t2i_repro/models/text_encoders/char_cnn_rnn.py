@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from t2i_repro.core.artefact import Node
+from t2i_repro.core.schema import COUNT, RATE, SEED, SWITCH
 from t2i_repro.errors import ReproError
-from t2i_repro.models.text_encoder import BY_DATASET, COUNT, IMAGE_SIZE, RATE, SEED, Graph, TextEncoder, section_on
+from t2i_repro.models.text_encoder import BY_DATASET, IMAGE_SIZE, Graph, TextEncoder, section_on
 
 
 def plan(graph: Graph, dataset: str) -> Node:
@@ -50,7 +51,7 @@ CHAR_CNN_RNN = TextEncoder(
         "epochs": BY_DATASET,
         "lr": RATE,
         "decay": RATE,
-        "form": {"enum": ["code", "printed"]},
+        "form": SWITCH,
         "seed": SEED,
     },
     plan=plan,

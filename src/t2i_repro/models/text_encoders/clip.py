@@ -2,8 +2,9 @@
 can be built on it, and metrics can use it in CLIP's place."""
 
 from t2i_repro.core.artefact import Node
+from t2i_repro.core.schema import COUNT, RATE, SEED
 from t2i_repro.data.fetch import asset
-from t2i_repro.models.text_encoder import BY_DATASET, COUNT, IMAGE_SIZE, RATE, SEED, Graph, TextEncoder, section_on
+from t2i_repro.models.text_encoder import BY_DATASET, IMAGE_SIZE, Graph, TextEncoder, section_on
 
 
 def plan(graph: Graph, dataset: str) -> Node:

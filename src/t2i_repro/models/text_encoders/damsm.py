@@ -1,16 +1,9 @@
 """The DAMSM as AttnGAN's code trains it: a bi-LSTM and an image encoder in one space."""
 
 from t2i_repro.core.artefact import Node
-from t2i_repro.models.text_encoder import (
-    BY_DATASET,
-    COUNT,
-    IMAGE_SIZE,
-    RATE,
-    SEED,
-    Graph,
-    TextEncoder,
-    section_on,
-)
+from t2i_repro.core.choices import BATCH_NORM_MODES
+from t2i_repro.core.schema import COUNT, RATE, SEED, choice
+from t2i_repro.models.text_encoder import BY_DATASET, IMAGE_SIZE, Graph, TextEncoder, section_on
 
 
 def plan(graph: Graph, dataset: str) -> Node:
@@ -41,7 +34,7 @@ DAMSM = TextEncoder(
         "decay": RATE,
         "clip": RATE,
         "trunk": {"type": "string"},
-        "batch_norm": {"enum": ["frozen", "batch"]},
+        "batch_norm": choice(BATCH_NORM_MODES),
         "seed": SEED,
     },
     plan=plan,

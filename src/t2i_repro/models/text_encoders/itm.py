@@ -1,7 +1,8 @@
 """GR-GAN's image-text matcher: a trained head on a frozen CLIP."""
 
 from t2i_repro.core.artefact import Node
-from t2i_repro.models.text_encoder import BY_DATASET, COUNT, IMAGE_SIZE, RATE, SEED, Graph, TextEncoder, section_on
+from t2i_repro.core.schema import COUNT, RATE, SEED
+from t2i_repro.models.text_encoder import BY_DATASET, IMAGE_SIZE, Graph, TextEncoder, section_on
 from t2i_repro.models.text_encoders import clip
 
 
