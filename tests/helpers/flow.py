@@ -7,7 +7,7 @@ from typing import Any
 from t2i_repro.core.artefact import KINDS, Input, Node
 from t2i_repro.core.record import building
 
-HOW = {"checkpoint_every": 1000, "grid_every": 1000, "log_every": 10, "batch": 32}
+HOW = {"checkpoint_every": 1000, "grid_every": 1000, "log_every": 10}
 
 
 def build(folder: Path, kind: str, spec: dict[str, Any], inputs: dict[str, Node] | None = None, **how: int) -> Node:

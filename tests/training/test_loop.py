@@ -326,7 +326,7 @@ def test_the_average_follows_its_recurrence() -> None:
 
 
 def test_the_schedule_is_the_nodes() -> None:
-    runtime = {"checkpoint_every": 7, "grid_every": 5, "log_every": 3, "batch": 64}
+    runtime = {"checkpoint_every": 7, "grid_every": 5, "log_every": 3}
     node = Node(kind="train", name="cub-ssa-gan-s0", scale="smoke", spec={"seed": 4, "epochs": 2}, runtime=runtime)
     found = Schedule.of(node, 12)
     assert found == Schedule("cub-ssa-gan-s0", node.digest, 12, 4, checkpoint_every=7, grid_every=5, log_every=3)

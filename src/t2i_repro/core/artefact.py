@@ -63,7 +63,7 @@ class Node:
     """One artefact.
 
     ``kind``, ``revision``, ``scale``, ``spec`` and the digests of ``inputs`` determine it and enter its digest.
-    ``locations`` (paths of files) and ``runtime`` (how often to save, batch sizes of evaluation) do not.
+    ``locations`` (paths of files) and ``runtime`` (how often to save and log) do not.
     """
 
     kind: str

@@ -31,7 +31,7 @@ def embed(graph: Graph, images: Node, network_name: str, dataset: str, **options
         network.name.removeprefix(f"{dataset}-"),
     )
     name = "-".join(str(part) for part in parts if part)
-    return graph.add("embed", name, spec, {"images": images, "network": network}, runtime=graph.params["cadence"])
+    return graph.add("embed", name, spec, {"images": images, "network": network})
 
 
 def ranking_network(graph: Graph, protocol: dict[str, Any], dataset: str, image_size: int) -> Node:
