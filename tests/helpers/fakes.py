@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from t2i_repro.core.artefact import Node
+from t2i_repro.core.files import hash_files
 from t2i_repro.core.record import AlreadyBuilt, building, write_json
 from t2i_repro.rendering import report, tables
 
@@ -34,8 +35,10 @@ def build(made: Node, write: Any = None, facts: dict[str, Any] | None = None) ->
 
 def write_record(made: Node) -> None:
     """Complete the artefact in a node's folder by hand, without its inputs."""
-    record = {**made.to_json(), "facts": {}, "files": {}, "wall_seconds": 1}
-    (Path(made.folder) / "record.json").write_text(json.dumps(record))
+    folder = Path(made.folder)
+    (folder / "record.json").unlink(missing_ok=True)
+    record = {**made.to_json(), "facts": {}, "files": hash_files(folder), "wall_seconds": 1}
+    (folder / "record.json").write_text(json.dumps(record))
 
 
 def metric(value: float, std: float | None = None, **changes: Any) -> dict[str, Any]:
@@ -62,7 +65,7 @@ def metric(value: float, std: float | None = None, **changes: Any) -> dict[str, 
     }
 
 
-COMPARABLE = {"comparable": True, "obstacles": [], "standin": False}
+COMPARABLE = {"comparable": True, "obstacles": [], "standin": False, "release": "0123456789"}
 
 
 class Project:

@@ -11,6 +11,7 @@ from browser import check_site, drive
 from fakes import HOSTILE, Project, built, divergences, metric, write_record
 
 from t2i_repro.cli import main
+from t2i_repro.core.files import hash_files
 from t2i_repro.planning.built import with_built_inputs
 from t2i_repro.planning.plan import Planner
 from t2i_repro.rendering.divergences import inline, names, read_divergences
@@ -154,6 +155,9 @@ def test_files_of_a_figure_are_those_it_has(site: Path, tmp_path: Path) -> None:
     assert "fig5.svg" not in (site / "paper-ssa-gan.html").read_text()
     folder = next((tmp_path / "results/smoke/figures").iterdir())
     (folder / "figure.svg").write_text("<svg/>")
+    record = json.loads((folder / "record.json").read_text())
+    (folder / "record.json").unlink()
+    (folder / "record.json").write_text(json.dumps({**record, "files": hash_files(folder)}))
     shutil.rmtree(site)
     built(Project())
     assert 'href="files/ssa-gan-fig5.svg"' in (site / "paper-ssa-gan.html").read_text()

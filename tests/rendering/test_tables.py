@@ -204,7 +204,7 @@ def test_an_input_that_is_no_cell_is_refused(project: Project) -> None:
         project.make_table("table9", ROWS, {}, {"a__kid__0": stranger})
     path = Path(stranger.folder) / "metric.json"
     path.write_text("{" * path.stat().st_size)
-    with pytest.raises(ReproError, match=r"metric\.json: cannot be read"):
+    with pytest.raises(ReproError, match=r"metric\.json: SHA-256 \w+, expected"):
         project.make_table("table9", ROWS, {}, {"a__is__0": stranger})
 
 

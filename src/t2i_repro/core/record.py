@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -20,8 +21,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from t2i_repro.core.artefact import Node
-from t2i_repro.core.digest import file_sha256
+from t2i_repro.core.artefact import Input, Node
+from t2i_repro.core.files import Mismatch, check_files, hash_files, is_inside, not_as_recorded
 from t2i_repro.errors import ReproError, StorageFull
 
 STATE = ".state"  # folder of an artefact from which an interrupted build resumes; the record ends it
@@ -94,14 +95,32 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def parse_record(path: Path) -> dict[str, Any]:
-    """A record file's content. Raises ReproError when it is damaged: cut short, say, by an interrupted copy."""
+    """A record file's content. Raises ReproError when it is damaged (cut short, say, by an interrupted copy), or names
+    a file outside the artefact's folder."""
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         record["digest"]
+        outside = [name for name in record.get("files", {}) if not is_inside(name)]
+        if outside:
+            raise ValueError(f"it names a file outside its folder: {outside[0]!r}")
     except (OSError, ValueError, TypeError, KeyError) as error:
         problem = "it has no digest" if isinstance(error, KeyError) else str(error)
         raise ReproError(f"{path}: damaged record ({problem}); remove it and run `snakemake` to rebuild it") from error
     return record
+
+
+def recorded_node(record: dict[str, Any], path: Path) -> Node:
+    """The node that a record describes; its digest is computed anew. Raises ReproError when there is none in it."""
+    try:
+        inputs = {role: Input(**source) for role, source in record["inputs"].items()}
+        more = {key: record[key] for key in ("locations", "runtime") if key in record}
+        for file in record["files"].values():
+            file["size"], file["sha256"]
+        return Node(**{key: record[key] for key in ("kind", "name", "scale", "spec")}, inputs=inputs, **more)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ReproError(f"{path}: damaged record (describes no artefact: {error!r}); remove it") from error
+    except ReproError as error:
+        raise ReproError(f"{path}: {error}") from error
 
 
 def damaged(records: Iterable[Path]) -> list[Path]:
@@ -127,11 +146,22 @@ def set_aside_damaged(records: Iterable[Path]) -> list[Path]:
     return found
 
 
+def set_back_clocks(records: Iterable[Path]) -> None:
+    """Give records from the future (a clock was set back, or they come from another machine) the time of now: Snakemake
+    fails a job whose inputs are newer than its output. The time says nothing about a record."""
+    now = time.time()
+    for path in records:
+        if path.exists() and path.stat().st_mtime > now:
+            os.utime(path)
+
+
 def check_inputs(node: Node) -> None:
-    """Raise ReproError, naming the input, when an input is missing or is not the planned one."""
+    """Raise ReproError, naming the input, when an input is missing, is not the planned one, or has other bytes than its
+    record says. Of a leaf's inputs only sizes are compared: the report reads little of them, and `store` compares what
+    it copies."""
     for role, source in node.inputs.items():
         record = read_record(Path(source.path))
-        check_sizes(Path(source.path), record)
+        check_files(Path(source.path), record, contents=not node.is_leaf)
         if record["digest"] != source.digest:
             raise ReproError(
                 f"{source.path}: {node.kind} {node.name} needs {role} with digest {source.digest}, but its record has "
@@ -139,20 +169,40 @@ def check_inputs(node: Node) -> None:
             )
 
 
-def check_sizes(folder: Path, record: dict[str, Any]) -> None:
-    """Raise ReproError when a file of an artefact is missing or has another size than its record says.
+def read_recorded(folder: Path, name: str) -> bytes:
+    """A small file of an artefact. Raises ReproError unless its bytes are those of the record: a number that was edited
+    or damaged later must not be shown."""
+    record, path = read_record(folder), folder / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ReproError(f"{path}: cannot be read ({error}); remove {folder} and run `snakemake`") from error
+    expected = record.get("files", {}).get(name, {}).get("sha256")
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        planned = "none" if expected is None else f"{expected} as in its record"
+        raise not_as_recorded(folder, Mismatch(path, f"SHA-256 {found}", planned))
+    return content
 
-    `t2i-repro verify` compares contents, which takes long.
-    """
-    for name, file in record.get("files", {}).items():
-        path = folder / name
-        found = path.stat().st_size if path.is_file() else None
-        if found != file["size"]:
-            size = "missing" if found is None else f"{found} bytes"
-            raise ReproError(
-                f"{path}: {size}, expected {file['size']} bytes as in its record. Remove {folder} and run `snakemake` "
-                f"to rebuild it."
-            )
+
+def break_links(folder: Path) -> None:
+    """Replace files that are links, or read-only, by copies. What an interrupted build left may share its bytes with
+    DVC's cache, and a training that resumes appends to its logs."""
+    for path in list(folder.rglob("*")):
+        if path.is_symlink() and not path.exists():
+            path.unlink()  # a write through it would create its target
+        elif path.is_file() and (path.is_symlink() or path.stat().st_nlink > 1 or not os.access(path, os.W_OK)):
+            with path.open("rb") as source, atomic_write(path) as target:
+                shutil.copyfileobj(source, target)
+
+
+def check_out(node: Node, out: Path) -> None:
+    """Raise ReproError when building would remove files that are not ours: a leaf replaces all that is in its folder,
+    which ``--out`` may have put anywhere."""
+    if not node.is_leaf or out.resolve() == Path(node.folder).resolve() or not out.is_dir():
+        return
+    if any(not path.name.startswith(".") for path in out.iterdir()) and not list(out.glob("record-*.json")):
+        raise ReproError(f"{out}: has files and no record of ours, and would be replaced; choose an empty folder")
 
 
 @contextmanager
@@ -182,6 +232,7 @@ def building(node: Node, out: Path) -> Iterator[Build]:
     record_file = out / Path(node.record).name
     set_aside_damaged([record_file])
     check_not_built(record_file, node)
+    check_out(node, out)
     check_inputs(node)
     out.mkdir(parents=True, exist_ok=True)
     with alone(out):
@@ -190,6 +241,7 @@ def building(node: Node, out: Path) -> Iterator[Build]:
         for stale in (*out.glob("record*.json"), *out.glob(".*.partial")):  # .partial: of a process that was killed
             if stale.is_file():
                 stale.unlink()
+        break_links(out)
         code = code_version()  # as it is now, whatever changes while this runs
         build, started = Build(node), time.monotonic()
         yield build
@@ -216,19 +268,6 @@ def check_not_built(record_file: Path, node: Node) -> None:
         raise AlreadyBuilt
 
 
-def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size in bytes and SHA-256 of every file of an artefact, by path; names that start with `.` are skipped."""
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    return {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": file_sha256(path)}
-        for path in files
-    }
-
-
 @cache
 def code_version() -> dict[str, Any]:
     """Git commit of the project, and whether the package differs from it (new files included); None without git."""
@@ -237,9 +276,9 @@ def code_version() -> dict[str, Any]:
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", *arguments], cwd=package, capture_output=True, text=True, timeout=20, check=True
+                ["git", *arguments], cwd=package, capture_output=True, encoding="utf-8", timeout=20, check=True
             )
-        except (OSError, subprocess.SubprocessError):
+        except (OSError, ValueError, subprocess.SubprocessError):
             return None
         return done.stdout.strip()
 

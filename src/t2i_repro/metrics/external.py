@@ -11,8 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from t2i_repro.core.artefact import Node
+from t2i_repro.core.files import hash_files
 from t2i_repro.core.npy import npy_writer
-from t2i_repro.core.record import Build, hash_files, read_record
+from t2i_repro.core.record import Build, read_record
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.manifest import content_digest
 from t2i_repro.data.prepared import Prepared, write_captions

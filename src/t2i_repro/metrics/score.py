@@ -19,7 +19,6 @@
     details      what only this metric reports
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +82,6 @@ def run(node: Node, out: Path, build: Build) -> None:
     }
     write_json(out / "metric.json", content)
     build.facts |= {key: content[key] for key in ("protocol", "value", "std", "n", "standin", "comparable")}
-
-
-def read_metric(folder: Path) -> dict[str, Any]:
-    """`metric.json` of a score's folder. Raises ReproError if it cannot be read."""
-    path = folder / "metric.json"
-    try:
-        metric: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ReproError(f"{path}: cannot be read ({error}); remove {folder} and score it again") from error
-    return metric
 
 
 def open_inputs(node: Node, build: Build) -> MetricInputs:

@@ -9,7 +9,7 @@ from typing import Any
 
 from t2i_repro.core.artefact import Input, Node
 from t2i_repro.core.config import parse_settings
-from t2i_repro.core.record import read_record
+from t2i_repro.core.record import read_record, read_recorded
 from t2i_repro.errors import ReproError
 from t2i_repro.planning.plan import Planner
 
@@ -43,11 +43,15 @@ def built_tables(project: Path, settings: Sequence[str] = ()) -> dict[str, dict[
 
 
 def read_built(project: Path, table: Node) -> dict[str, Any] | None:
-    """Content of a rendered table, or None if it is not built."""
+    """Content of a rendered table, or None if it is not built. One that was damaged or edited since is left out, which
+    is logged."""
+    folder = project / table.folder
+    if not (folder / "record.json").is_file():
+        return None
     try:
-        read_record(project / table.folder)
-        content: dict[str, Any] = json.loads((project / table.folder / "table.json").read_text(encoding="utf-8"))
-    except (ReproError, OSError, ValueError):
+        content: dict[str, Any] = json.loads(read_recorded(folder, "table.json"))
+    except (ReproError, ValueError) as error:
+        logging.getLogger(__name__).warning("%s is left out: %s", table.name, error)
         return None
     return content
 

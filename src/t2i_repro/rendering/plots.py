@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import Build
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.score import read_metric
+from t2i_repro.metrics.score_file import read_metric
 from t2i_repro.rendering.figures import FigureInfo, heading, registry_notes
 from t2i_repro.rendering.pictures import wrap
 from t2i_repro.rendering.plot_style import (

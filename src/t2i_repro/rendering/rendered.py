@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from t2i_repro.core.artefact import Input
-from t2i_repro.core.record import read_record
+from t2i_repro.core.record import read_record, read_recorded
 from t2i_repro.errors import ReproError
 
 
@@ -129,12 +129,12 @@ def figure_name(figure: str) -> str:
 
 
 def read_parts(source: Input, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Record and JSON content of an artefact."""
-    path = Path(source.path) / name
+    """Record and JSON content of an artefact. Raises ReproError if its bytes are not those of the record."""
+    folder = Path(source.path)
     try:
-        return read_record(Path(source.path)), json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ReproError(f"{path}: cannot be read ({error}); remove {source.path} and render it again") from error
+        return read_record(folder), json.loads(read_recorded(folder, name))
+    except ValueError as error:
+        raise ReproError(f"{folder / name}: cannot be read ({error}); remove {folder} and render it again") from error
 
 
 def natural(text: str) -> list[str | int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from t2i_repro.audit.audit import Audit, audit
 from t2i_repro.core.artefact import Node
-from t2i_repro.core.record import Build, code_version
+from t2i_repro.core.record import Build, code_version, read_recorded
 from t2i_repro.rendering.charts import HEIGHT, WIDTH
 from t2i_repro.rendering.divergences import Entry, read_divergences
 from t2i_repro.rendering.dots import dot_plot, key_marks, save_dot_plot
@@ -224,7 +224,7 @@ class Site:
         (self.folder / "files").mkdir()
         for item in items:
             for name, source in item.files().items():
-                shutil.copyfile(source, self.folder / "files" / name)
+                (self.folder / "files" / name).write_bytes(read_recorded(source.parent, source.name))
 
     def copy_records(self) -> None:
         """Copy the record of everything shown and of everything it was built from."""

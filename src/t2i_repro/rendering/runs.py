@@ -13,7 +13,7 @@ from PIL import Image
 from t2i_repro.core.artefact import KINDS
 from t2i_repro.core.record import read_record
 from t2i_repro.errors import ReproError
-from t2i_repro.metrics.score import read_metric
+from t2i_repro.metrics.score_file import read_metric
 from t2i_repro.rendering.charts import Chart, chart_file, line_chart, read_curves
 from t2i_repro.rendering.plot_style import write_numbers
 

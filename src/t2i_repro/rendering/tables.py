@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from t2i_repro.core.artefact import Node
-from t2i_repro.core.record import Build, write_json
+from t2i_repro.core.record import Build, as_json, atomic_write
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.images import outside_remarks
-from t2i_repro.metrics.score import read_metric
+from t2i_repro.metrics.score_file import read_metric
 from t2i_repro.registry.papers import blank_reason, measured_in
 from t2i_repro.rendering.formats import as_csv, as_html, as_latex, as_markdown
 from t2i_repro.rendering.spread import format_value, known_digits, spread_of
@@ -23,9 +23,9 @@ PARTS = ("printed", "rebuilt", "difference")
 def run(node: Node, out: Path, build: Build) -> None:
     """Write ``table.{csv,md,tex,html,json}``. A cell without a score is shown with the reason."""
     content = table_content(node)
-    for suffix, write in FORMATS.items():
-        (out / f"table.{suffix}").write_text(write(content), encoding="utf-8")
-    write_json(out / "table.json", content)
+    for name, file in table_files(content).items():
+        with atomic_write(out / name) as target:
+            target.write(file)
     cells = [cell for row in content["rows"] for cell in row["cells"].values()]
     build.facts |= {
         "cells": len(cells),
@@ -33,6 +33,12 @@ def run(node: Node, out: Path, build: Build) -> None:
         "rebuilt": sum(cell["rebuilt"] is not None for cell in cells),
         "comparable": sum(bool(cell["rebuilt"] and cell["rebuilt"]["comparable"]) for cell in cells),
     }
+
+
+def table_files(content: dict[str, Any]) -> dict[str, bytes]:
+    """The files of a table by name."""
+    files = {f"table.{suffix}": write(content).encode() for suffix, write in FORMATS.items()}
+    return {**files, "table.json": as_json(content)}
 
 
 def table_content(node: Node) -> dict[str, Any]:
