@@ -99,6 +99,19 @@ def test_the_learning_rate_of_dm_gan_on_cub(show: Show) -> None:
     assert row(text, "hidden") == ("128", "params.yaml: damsm")
 
 
+def test_defaults_and_constants_of_the_code_are_printed(show: Show) -> None:
+    text = show("ssa-gan-tuned-text", "cub", "--scale", "paper")
+    assert row(text, "noise") == ("100", "default")
+    assert row(text, "mask_hidden") == ("100", "default")
+    assert row(text, "ma_gp_weight") == ("2.0", "in code")
+    assert row(text, "ma_gp_power") == ("6.0", "in code")
+    assert row(text, "text_lr") == ("4e-05", "in code")
+    assert row(text, "text_betas") == ("[0.0, 0.9]", "in code")
+    text = show("hdgan", "cub", "--scale", "smoke")
+    assert row(text, "latent") == ("16", "params.yaml: scales.smoke.system.nested")
+    assert "halve_every" not in show("dm-gan", "cub", "--scale", "smoke")
+
+
 def test_a_datasets_own_values_say_so(show: Show) -> None:
     text = show("gr-gan", "coco", "--scale", "paper")
     assert row(text, "batch") == ("8", "dm-gan-itm, on: coco (papers/gr-gan.yaml)")

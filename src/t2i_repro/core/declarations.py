@@ -1,4 +1,4 @@
-"""Things that declare themselves: one module of a package holds one, and whoever needs them all reads the package."""
+"""Discovery of declarations: each is in a module of its own, and consumers read all modules of the package."""
 
 from functools import cache
 from importlib import import_module

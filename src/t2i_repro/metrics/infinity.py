@@ -39,7 +39,7 @@ def frechet_infinity(
     """FID-infinity of ``samples`` [N, d] against ``reference`` [M, d].
 
     Subsets of ``points`` sizes, evenly spaced from ``smallest`` (5,000 as the authors have it; N / 4 if N < 20,000)
-    to N, each drawn anew without replacement by a hash of ``ids`` (default: row indices). ``frechet(subset,
+    to N, each drawn independently, without replacement by a hash of ``ids`` (default: row indices). ``frechet(subset,
     reference)`` may be any distance whose bias falls as 1/N. The reference's own bias stays. The value may be below 0
     by noise.
 

@@ -123,7 +123,7 @@ class Run:
 def finite_images(output: GeneratorOutput) -> list[npt.NDArray[np.uint8]]:
     """The images of an output as uint8. Raises ReproError when a value is not finite."""
     if not all(bool(torch.isfinite(images).all()) for images in output.images):
-        raise ReproError("the generator's images have values that are not finite: its training diverged; train it anew")
+        raise ReproError("the generator's images have values that are not finite: its training diverged; repeat it")
     return [to_uint8(images) for images in output.images]
 
 

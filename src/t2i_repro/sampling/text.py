@@ -55,7 +55,11 @@ class TextConditioner:
         return pad_and_stack([self.of_caption(caption, device) for caption in captions], self.words)
 
     def image_encoder(self) -> nn.Module | None:
-        """The image encoder of the same space, for matching losses; None if there is none."""
+        """The image encoder of the same space, for matching losses; None if there is none.
+
+        It maps images [B, 3, s, s] in [-1, 1] to regions [B, D, h, w] and embeddings [B, D]. The caller freezes what
+        does not train.
+        """
         return None
 
     def to(self, device: torch.device) -> "TextConditioner":

@@ -1,7 +1,7 @@
 """The training loop: one for GANs, text encoders and classifiers.
 
 A step is a pure function of the checkpoint and of the step's index: the batch is a function of (seed, step), and every
-random draw comes from a stream that is seeded anew at the start of the step. There is therefore no random state to
+random draw comes from a stream that is seeded again at the start of the step. There is therefore no random state to
 save, and a run that is killed at any point and started again ends, on the same machine, in the same bits.
 
 Files in ``out``: ``losses.csv``, ``tensorboard/``, ``grids/step-*.png``, weights of the epochs named in the schedule

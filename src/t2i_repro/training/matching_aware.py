@@ -29,8 +29,8 @@ Discriminator = DcganDiscriminator | StackDiscriminator
 
 @dataclass(frozen=True)
 class MatchingAwareObjective:
-    """``kl``: weight of the conditioning augmentation (StackGAN: 2.0). ``interpolation``: beta of GAN-INT, None
-    without the term."""
+    """``kl``: weight of the conditioning augmentation's divergence (StackGAN: 2.0). ``interpolation``: beta of GAN-INT,
+    None without the term."""
 
     kl: float = 0.0
     interpolation: float | None = None
@@ -39,7 +39,9 @@ class MatchingAwareObjective:
 def discriminator_step(
     discriminator: Discriminator, optimiser: Optimizer, real: Tensor, wrong: Tensor, fake: Tensor, text: Tensor
 ) -> Losses:
-    """real, wrong, fake [B, 3, s, s]: an image of the sentence, one of another class, a generated one."""
+    """One step of D on GAN-CLS's loss. real, wrong, fake [B, 3, s, s] in [-1, 1]: an image of the sentence
+    text [B, text_dim], one of another class, a generated one, which receives no gradient. Returns detached ``d_loss``
+    and the mean logits ``d_real``, ``d_mismatched``, ``d_fake``."""
     logits = [discriminator(images, text) for images in (real, wrong, fake.detach())]
     loss = matching_aware_discriminator(*logits)
     optimiser.zero_grad(set_to_none=True)
@@ -60,7 +62,12 @@ def matching_aware_step(
     wrong: Tensor,
     objective: MatchingAwareObjective,
 ) -> Losses:
-    """One full iteration; returns detached, weighted terms and their sums ``d_loss`` and ``g_loss``."""
+    """One full iteration. real, wrong [B, 3, s, s] in [-1, 1]; noise [B, noise_dim]: z, then epsilon of conditioning
+    augmentation where the generator has it; text [B, text_dim].
+
+    The generator's terms: ``g_adversarial``; ``g_kl``, weighted, with conditioning augmentation; ``g_interpolated`` for
+    GAN-INT, on other noise. Returns them and ``g_loss``, their sum, with the terms of `discriminator_step`, detached.
+    """
     drawn = None if isinstance(generator, DcganGenerator) else generator.generate(noise, text)
     fake = generator(noise, text) if drawn is None else drawn.images
     losses = discriminator_step(discriminator, discriminator_optimiser, real, wrong, fake, text)

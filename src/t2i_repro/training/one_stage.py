@@ -92,7 +92,10 @@ def discriminator_step(
 def gradient_penalty_step(
     discriminator: OneWayDiscriminator, optimiser: Optimizer, real: Tensor, sentence: Tensor, penalty: Penalty
 ) -> Losses:
-    """The released code's second step of D in an iteration, on MA-GP alone. Returns detached ``ma_gp``."""
+    """The released code's second step of D in an iteration, on MA-GP of matching pairs alone.
+
+    real [B, 3, s, s] in [-1, 1], sentence [B, text_dim]; neither receives a gradient. Returns detached ``ma_gp``.
+    """
     loss = penalty(discriminator, real, sentence)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
@@ -141,7 +144,11 @@ def one_stage_step(
     extra: ExtraTerms | None = None,
     text_optimiser: Optimizer | None = None,
 ) -> Losses:
-    """One full iteration; the fakes are generated once and serve both networks."""
+    """One full iteration; the fakes are generated once and serve both networks.
+
+    real [B, 3, s, s] in [-1, 1], noise [B, noise_dim], sentence [B, text_dim]. ``extra``, ``text_optimiser``: see
+    `generator_step`. Returns the detached scalars of all steps by name.
+    """
     penalty = penalty or Penalty()
     fake = generator(noise, sentence)
     losses = discriminator_step(discriminator, discriminator_optimiser, real, fake, sentence, penalty)
@@ -236,13 +243,15 @@ class OneStageGAN(GAN):
         return losses
 
     def damsm(self, images: Tensor, words: Tensor, sentence: Tensor, batch: Batch) -> DamsmLoss:
+        """Every term of DAMSM's loss: images [B, 3, s, s] in [-1, 1], words [B, D, T], sentence [B, D]."""
         assert self.image_encoder is not None
         gammas = (self.matching["gamma1"], self.matching["gamma2"], self.matching["gamma3"])
         regions, embedding = self.image_encoder(images)
         return damsm_loss(regions, embedding, words, sentence, batch.lengths, batch.class_ids, *gammas, self.root)
 
     def matching_terms(self, fake: Tensor, words: Tensor, sentence: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """lambda_DA * L_DAMSM of SSA-GAN Eq. (7), on generated images; the image encoder does not train on it."""
+        """lambda_DA * L_DAMSM of SSA-GAN Eq. (7), on generated images [B, 3, s, s], words [B, D, T] and sentence
+        [B, D]: a scalar with a graph by name, or nothing if its weight is 0. The image encoder does not train on it."""
         if self.matching["damsm"] == 0:
             return {}
         assert self.image_encoder is not None
@@ -251,7 +260,8 @@ class OneStageGAN(GAN):
         return {"g_damsm": self.matching["damsm"] * loss}
 
     def tune_text(self, words: Tensor, sentence: Tensor, batch: Batch) -> Tensor:
-        """One step of the text encoder and the image projections on real pairs (released fine-tuning)."""
+        """One step of the text encoder and the image projections on the real images of the batch (released
+        fine-tuning). words [B, D, T] and sentence [B, D] carry the encoder's graph. Returns the detached loss."""
         loss = self.damsm(batch.images, words, sentence, batch).total
         self._optimisers["text"].zero_grad(set_to_none=True)
         loss.backward()
