@@ -207,7 +207,9 @@ def in_training(name: str, dataset: str) -> tuple[GAN, Batch]:
 
 def peak() -> float:
     """Peak memory of this process in GB (without that of the process that started it)."""
-    (line,) = [line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
+    (line,) = [
+        line for line in STATUS.read_text(encoding="ascii", errors="replace").splitlines() if line.startswith("VmHWM:")
+    ]
     return int(line.split()[1]) * 1024 / 1e9
 
 

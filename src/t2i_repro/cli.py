@@ -6,6 +6,7 @@ arguments of their own (`python -m t2i_repro VERB --help`).
 
 import argparse
 import importlib
+import io
 import logging
 import os
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from t2i_repro.core.artefact import KINDS, read_node
 from t2i_repro.core.failure import check_attempt, note_failure
-from t2i_repro.core.record import AlreadyBuilt, building
+from t2i_repro.core.record import AlreadyBuilt, building, storage
 from t2i_repro.errors import ReproError
 
 # Verbs of the flow; the module of each is in KINDS (core/artefact.py).
@@ -38,7 +39,9 @@ ALONE = {"score": "t2i_repro.metrics.standalone"}
 
 # Verb for people: (module with `add_arguments(parser)` and `main(args)`, what it does).
 TOOLS = {
-    "plan": ("t2i_repro.planning.command", "list what would be built, with digests"),
+    "plan": ("t2i_repro.planning.command", "print what a target would cost, and what of it is built"),
+    "status": ("t2i_repro.planning.status", "print what runs, failed, is built, or is no longer asked for"),
+    "clean": ("t2i_repro.planning.clean", "list, or remove, what can be built again"),
     "show": (
         "t2i_repro.planning.show",
         "print a system or a protocol with all values resolved, and where each was set",
@@ -83,6 +86,8 @@ def main(argv: list[str] | None = None) -> int:
         elif name in arguments[:1]:
             importlib.import_module(TOOLS[name][0]).add_arguments(verb)
     args = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal of ASCII gets escapes in place of what it cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if args.verb in ALONE and args.spec is None:
             importlib.import_module(ALONE[args.verb]).main(args)
@@ -90,8 +95,9 @@ def main(argv: list[str] | None = None) -> int:
             build(args.verb, args.spec, args.out, args.attempt)
         else:
             try:
-                importlib.import_module(TOOLS[args.verb][0]).main(args)
-                sys.stdout.flush()
+                with storage(Path("output")):
+                    importlib.import_module(TOOLS[args.verb][0]).main(args)
+                    sys.stdout.flush()
             except BrokenPipeError:  # a reader such as head has enough; Python would flush once more at its end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ReproError as error:
@@ -108,7 +114,7 @@ def build(verb: str, spec: Path, out: Path | None, attempt: int = 1) -> None:
     out = out or Path(node.folder)
     try:
         check_attempt(out, attempt)
-        with building(node, out) as work:
+        with storage(out), building(node, out) as work:
             importlib.import_module(KINDS[node.kind].module).run(node, out, work)
     except AlreadyBuilt:
         logging.getLogger(__name__).info("%s is already built", out)

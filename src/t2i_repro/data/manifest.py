@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -79,9 +80,10 @@ def _hashes(files: dict[str, str], cache: Path | None, title: str) -> dict[str, 
             if time.time_ns() - state.st_mtime_ns > _SETTLED_NS:
                 known[path] = [state.st_size, state.st_mtime_ns, content]
         if cache is not None:
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(cache) as output:
-                output.write(json.dumps(known).encode())
+            with suppress(OSError):  # a folder that may only be read: the files are hashed again next time
+                cache.parent.mkdir(parents=True, exist_ok=True)
+                with atomic_write(cache) as output:
+                    output.write(json.dumps(known).encode())
     return {name: fresh[path] if path in fresh else str(known[path][2]) for name, path in files.items()}
 
 

@@ -11,6 +11,7 @@ from t2i_repro.core.artefact import Input, Node
 from t2i_repro.core.config import parse_settings
 from t2i_repro.core.record import read_record, read_recorded
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.comparison import is_outdated
 from t2i_repro.planning.plan import Planner
 
 NOT_YET = "not run yet"
@@ -52,6 +53,9 @@ def read_built(project: Path, table: Node) -> dict[str, Any] | None:
         content: dict[str, Any] = json.loads(read_recorded(folder, "table.json"))
     except (ReproError, ValueError) as error:
         logging.getLogger(__name__).warning("%s is left out: %s", table.name, error)
+        return None
+    if is_outdated(content):
+        logging.getLogger(__name__).warning("%s is left out: rendered by an earlier version; remove it", folder)
         return None
     return content
 

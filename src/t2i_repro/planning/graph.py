@@ -13,7 +13,7 @@ from t2i_repro.core.artefact import Input, Node
 from t2i_repro.core.config import for_dataset, resolve_scale
 from t2i_repro.data.fetch import asset
 from t2i_repro.data.layout import layouts
-from t2i_repro.data.manifest import manifest_digest
+from t2i_repro.data.manifest import content_digest, manifest_digest
 from t2i_repro.errors import ReproError
 from t2i_repro.models.text_encoder import text_encoders
 from t2i_repro.planning.params import read_params
@@ -33,12 +33,20 @@ class Params(dict[str, Any]):
         return super().__getitem__(section)
 
 
+UNKNOWN = "unknown"  # in place of a digest of raw files that are not there
+
+
 class Graph:
     """The artefacts of one scale: ``nodes`` by the path of their record, ``by_digest`` by their identity. ``registry``:
-    the papers; ``systems``: their systems, resolved but for dataset and scale."""
+    the papers; ``systems``: their systems, resolved but for dataset and scale.
 
-    def __init__(self, project: Path, overrides: dict[str, Any] | None = None):
-        self.project = project
+    ``estimate``: plan datasets that are not there too, to tell what they would cost. Digests of what depends on them
+    are then not those of a build. ``absent`` has the reason for each, by dataset.
+    """
+
+    def __init__(self, project: Path, overrides: dict[str, Any] | None = None, *, estimate: bool = False):
+        self.project, self.estimate = project, estimate
+        self.absent: dict[str, str] = {}
         self.params = Params(resolve_scale(read_params(project, overrides)))
         registry = load_registry(project)
         self.registry, self.definitions = registry.papers, registry.definitions
@@ -59,6 +67,16 @@ class Graph:
 
     def raw(self, dataset: str) -> tuple[dict[str, Node], dict[str, Any], dict[str, str]]:
         """Where a dataset's raw files come from: inputs, manifest and locations of the node that prepares it."""
+        try:
+            return self.identified(dataset)
+        except ReproError as error:
+            if not self.estimate:
+                raise
+            self.absent[dataset] = str(error)
+            return {}, {"manifest": UNKNOWN}, {}
+
+    def identified(self, dataset: str) -> tuple[dict[str, Node], dict[str, Any], dict[str, str]]:
+        """`raw` of a dataset that is there. Raises ReproError if it is not."""
         entry = self.params["datasets"][dataset]
         layout, year = layouts()[entry["layout"]], entry.get("year")
         if self.params["data_root"] is None:
@@ -77,6 +95,15 @@ class Graph:
         base = Path(self.params["data_root"]) / entry.get("folder", layout.folder)
         manifest, _ = manifest_digest(layout, base, year, self.project / "results/.cache/raw.json")
         return {}, {"manifest": manifest}, {"raw_root": str(base)}
+
+    def content(self, folder: Path, suffixes: tuple[str, ...]) -> str:
+        """Digest of the files below a folder of ``data_root`` whose names end in ``suffixes``."""
+        try:
+            return content_digest(folder, self.project / "results/.cache/raw.json", suffixes)
+        except ReproError:
+            if not self.estimate:
+                raise
+            return UNKNOWN
 
     def prepare(self, dataset: str, image_size: int) -> Node:
         """Images and captions for random access, large enough for random crops of `image_size`."""
@@ -141,7 +168,7 @@ class Graph:
         inputs = {"run": run, "data": of_run["data"], "text": of_run["text"]}
         epoch, suffix = ({}, "") if snapshot is None else ({"snapshot": snapshot}, f"-epoch-{snapshot}")
         spec = {**self.params["sample"], **epoch}
-        return self.add("sample", run.name + suffix, spec, inputs, runtime=self.params["cadence"])
+        return self.add("sample", run.name + suffix, spec, inputs)
 
     def labels(self) -> dict[str, str]:
         """Labels that go with every number: the scale, and whether the data are real."""

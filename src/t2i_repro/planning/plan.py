@@ -7,15 +7,15 @@ from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import as_json, write_json
 from t2i_repro.errors import ReproError
 from t2i_repro.models.text_encoder import artefact_kinds
-from t2i_repro.planning import evaluation, external, figures
+from t2i_repro.planning import evaluation, external, figures, released
 from t2i_repro.planning.graph import Graph
 
 
 class Planner(Graph):
     """The full plan of one scale. ``targets``: what a user can ask for by name."""
 
-    def __init__(self, project: Path, overrides: dict[str, Any] | None = None):
-        super().__init__(project, overrides)
+    def __init__(self, project: Path, overrides: dict[str, Any] | None = None, *, estimate: bool = False):
+        super().__init__(project, overrides, estimate=estimate)
         external.check_outside(self)
         for paper in self.params["papers"]:
             if paper not in self.registry:
@@ -23,6 +23,8 @@ class Planner(Graph):
                 raise ReproError(f"params.yaml: papers: found {paper!r}; allowed: {allowed}")
         self.targets = self.plan_targets()
         self.check_effect(overrides or {})
+        if not estimate:
+            released.compare(self)
 
     def check_effect(self, overrides: dict[str, Any]) -> None:
         """Raise ReproError if a section was overridden that nothing in this plan reads."""
