@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-heavy lint lock clean
+.PHONY: help demo test test-fast test-heavy lint chaos lock released clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -41,9 +41,17 @@ lint: .venv/installed ## check style, types, layers and the workflow
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
+DISTURBANCES ?= 200
+SEED ?= 1
+chaos: .venv/installed ## kill, fill, cut, flip and restart small runs: DISTURBANCES=200 (or MINUTES=30), SEED=1
+	python tests/chaos/chaos.py --disturbances $(DISTURBANCES) --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES))
+
 lock: ## write requirements.lock anew (newest versions that pyproject.toml allows)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+
+released: .venv/installed ## write src/t2i_repro/planning/released.json anew: what params.yaml and papers/ ship
+	python -m t2i_repro.planning.shipping
 
 clean: ## remove what smoke runs built
 	rm -rf results/smoke results/.cache .snakemake

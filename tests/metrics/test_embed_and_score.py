@@ -15,6 +15,7 @@ from t2i_repro.core.record import write_json
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics import embed as embed_verb
+from t2i_repro.metrics.comparison import UNPLANNED
 from t2i_repro.metrics.frechet import frechet_distance
 from t2i_repro.metrics.images import centre_crop
 from t2i_repro.metrics.inception_splits import inception_score
@@ -119,9 +120,10 @@ def test_weights_that_are_not_the_recorded_ones_are_refused(world: EvaluationPro
 
 
 @pytest.mark.parametrize(
-    ("scale", "standin", "obstacles"), [("paper", False, []), ("small", True, ["small scale", "stand-in data"])]
+    ("scale", "standin", "obstacles"),
+    [("paper", False, [UNPLANNED]), ("small", True, ["small scale", "stand-in data"])],
 )
-def test_only_paper_scale_on_real_data_with_the_real_network_compares(
+def test_obstacles_are_scale_data_and_what_the_plan_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: str, standin: bool, obstacles: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,7 +1,7 @@
 """`Layout`, the base class of the raw layouts in `layouts/`, the index that reading one returns, and helpers.
 
-A layout reads indices and captions, never pixels. The planner imports layouts, so importing one loads neither
-NumPy nor Pillow.
+A layout reads indices and captions, never pixels. The planner imports layouts, so importing one loads neither torch
+nor SciPy.
 """
 
 import os
@@ -62,6 +62,22 @@ class StandinSize:
         return self.train_classes + self.test_classes
 
 
+@dataclass(frozen=True)
+class Release:
+    """What an official release holds, so that a part of it, or another one, is recognised. ``source`` says where each
+    number comes from. ``images`` and ``classes`` are by split; ``classes`` is None for a layout without classes.
+
+    ``names``: SHA-256 of the official names, as `names_digest` (data/released.py) computes it; None: no list of them is
+    at hand, and only the counts can be checked.
+    """
+
+    images: dict[str, int]
+    classes: dict[str, int] | None
+    captions_per_image: int
+    source: str
+    names: str | None = None
+
+
 class Layout(ABC):
     """How the files of a dataset are arranged. ``base`` is the dataset's own folder in every method.
 
@@ -86,9 +102,14 @@ class Layout(ABC):
     def read(self, base: Path, year: int | None) -> RawIndex:
         """Images, captions, classes, splits, boxes. Raises ReproError naming the file and the entry that is wrong."""
 
+    def release(self, year: int | None) -> Release | None:
+        """The official release that the papers use; None: not known (another year, a dataset of the user's own)."""
+        return None
+
     def train_images(self, year: int | None) -> int | None:
         """Images of the official training split, for plans without data; None: not known."""
-        return None
+        release = self.release(year)
+        return None if release is None else release.images["train"]
 
     def draw_standin(self, base: Path, size: StandinSize, year: int | None) -> None:
         """Write a procedural stand-in that `read` accepts: a function of ``size`` alone, test classes after those of

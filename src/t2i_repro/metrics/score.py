@@ -10,6 +10,7 @@
     network      artefact of the feature extractor; `network_sha256`: of its weights; `preparation`: of the images
     standin      whether the network is a stand-in
     comparable   whether the number may be compared with print; `obstacles`: why not
+    release      version of the shipped parameters that it was checked against, null at other scales than the papers'
     caveats      what still differs from the printed protocol
     reference    real set of a distance: {split, n, data}; null for others
     run          path and digest of the training, null for images without one
@@ -24,14 +25,15 @@ from typing import Any
 
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import Build, read_record, write_json
+from t2i_repro.data import released
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.comparison import COMPARABLE_SCALE, UNPLANNED
 from t2i_repro.metrics.features import Features, open_features
 from t2i_repro.metrics.images import open_images, outside_of, outside_remarks
 from t2i_repro.metrics.inputs import MetricInputs
 from t2i_repro.metrics.registry import Metric, metrics
 
-COMPARABLE_SCALE = "paper"  # of params.yaml: the only scale whose numbers are comparable with printed ones
 EMPTY_FACTS: dict[str, Any] = {"network": None, "network_sha256": None, "preparation": None, "standin": False}
 EMPTY_FACTS |= {
     "run": None,
@@ -58,7 +60,8 @@ def run(node: Node, out: Path, build: Build) -> None:
     if inputs.images is not None and inputs.images.count != node.spec["images"]:
         raise ReproError(wrong_count(protocol, node.spec["images"], inputs.images.count, facts["images"]))
     result = metric.score(inputs, node.spec)
-    obstacles = obstacles_to_comparison(node.scale, facts) + result.shortfalls
+    obstacles, open_questions = obstacles_to_comparison(node, facts)
+    obstacles += result.shortfalls
     content = {
         "protocol": label(protocol, facts["standin"]),
         "asked": protocol,
@@ -72,7 +75,8 @@ def run(node: Node, out: Path, build: Build) -> None:
         "standin": facts["standin"],
         "comparable": not obstacles,
         "obstacles": obstacles,
-        "caveats": caveats(protocol, metric, facts),
+        "release": node.runtime.get("release"),
+        "caveats": caveats(protocol, metric, facts) + open_questions,
         "reference": None if inputs.reference is None else describe(inputs.reference),
         "run": facts["run"],
         "outside": facts["outside"],
@@ -157,14 +161,24 @@ def check_same(features: Features, reference: Features) -> None:
             )
 
 
-def obstacles_to_comparison(scale: str, facts: dict[str, Any]) -> list[str]:
-    """Why a number is not comparable with a printed one; empty when it is."""
+def obstacles_to_comparison(node: Node, facts: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Why a number is not comparable with a printed one, and caveats on what could not be checked.
+
+    The plan compares the parameters of the score and of all that it is built from with those that this project ships
+    (planning/released.py); the data are counted here.
+    """
     obstacles = {
-        f"{scale} scale": scale != COMPARABLE_SCALE,
+        f"{node.scale} scale": node.scale != COMPARABLE_SCALE,
         "stand-in data": facts["data_is_standin"],
         "stand-in network": facts["standin"],
     }
-    return [reason for reason, holds in obstacles.items() if holds]
+    found = [reason for reason, holds in obstacles.items() if holds]
+    if node.scale != COMPARABLE_SCALE:
+        return found, []
+    if "changed" not in node.runtime:
+        return [*found, UNPLANNED], []
+    differences, caveats = ([], []) if facts["data_is_standin"] else released.check(node.runtime["data"])
+    return [*found, *node.runtime["changed"], *differences], caveats
 
 
 def caveats(protocol: str, metric: Metric, facts: dict[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import Build
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.comparison import checked, why_not
 from t2i_repro.metrics.score_file import read_metric
 from t2i_repro.rendering.figures import FigureInfo, heading, registry_notes
 from t2i_repro.rendering.pictures import wrap
@@ -89,7 +90,7 @@ def read_points(node: Node, build: Build) -> list[Point]:
     labels, points = labels_of(node), []
     for role in node.inputs:
         system, size, epoch = role.split("/")
-        metric = read_metric(build.input(role))
+        metric = checked(read_metric(build.input(role)))
         points.append(Point(system, labels[system], int(size), int(epoch) if epoch.isdigit() else None, metric))
     if not points:
         raise ReproError(f"{node.name}: none of its `systems` has a `system`; give one, or drop the figure")
@@ -113,7 +114,7 @@ def common_notes(metrics: Sequence[dict[str, Any]]) -> list[str]:
     runs = dict.fromkeys(metric["run"]["path"].rsplit("/", 1)[-1] for metric in metrics if metric["run"])
     obstacles = dict.fromkeys(obstacle for metric in metrics for obstacle in metric["obstacles"])
     notes = [f"Runs: {', '.join(runs)}."] if runs else []
-    return notes + ([f"Not comparable with print: {', '.join(obstacles)}."] if obstacles else [])
+    return notes + ([f"Not comparable with print: {why_not(list(obstacles))}."] if obstacles else [])
 
 
 def in_words(by_system: dict[str, list[Point]]) -> str:
@@ -218,7 +219,7 @@ def scatter(node: Node, out: Path, build: Build) -> FigureInfo:
     Raises ReproError if they have no class in common.
     """
     labels = labels_of(node)
-    metrics = {system: read_metric(build.input(system)) for system in labels}
+    metrics = {system: checked(read_metric(build.input(system))) for system in labels}
     by_class = {system: metric["details"]["by_class"] for system, metric in metrics.items()}
     across, upward = by_class
     shared = sorted(set(by_class[across]) & set(by_class[upward]), key=lambda label: (len(label), label))

@@ -12,6 +12,7 @@ from PIL import Image
 from t2i_repro.core.artefact import Input
 from t2i_repro.core.record import read_record, read_recorded
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.comparison import is_outdated
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,14 @@ class MissingFigure:
 
 
 def read_table(source: Input) -> RenderedTable:
-    """Read a rendered table. Raises ReproError if its JSON cannot be read."""
+    """Read a rendered table. Raises ReproError if its JSON cannot be read, or an earlier version rendered it with cells
+    that it called comparable."""
     record, content = read_parts(source, "table.json")
+    if is_outdated(content):
+        raise ReproError(
+            f"{source.path}: an earlier version rendered it, and called numbers comparable without checking data and "
+            f"parameters; remove it and the scores of its cells, and run `snakemake` again"
+        )
     name = f"Table {content['table'].removeprefix('table')}"
     return RenderedTable(Path(source.path), name, f"{content['paper']}-{content['table']}", record, content)
 

@@ -12,6 +12,7 @@ from typing import Any
 from t2i_repro.audit.audit import Audit, audit
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import Build, code_version, read_recorded
+from t2i_repro.metrics.comparison import why_not
 from t2i_repro.rendering.charts import HEIGHT, WIDTH
 from t2i_repro.rendering.divergences import Entry, read_divergences
 from t2i_repro.rendering.dots import dot_plot, key_marks, save_dot_plot
@@ -102,7 +103,8 @@ class Site:
         self.page("divergences.html", "divergences.html", sections=self.divergences)
         for page in runs:
             used_in = self.used_in(page)
-            self.page(page.file, "run.html", run=page, duration=duration, used_in=used_in, chart_size=(WIDTH, HEIGHT))
+            functions = {"duration": duration, "why_not": why_not}
+            self.page(page.file, "run.html", run=page, used_in=used_in, chart_size=(WIDTH, HEIGHT), **functions)
         self.page("runs.html", "runs.html", runs=runs, duration=duration)
         self.overview(audited, runs)
         self.copy_records()

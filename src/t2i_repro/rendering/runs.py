@@ -13,6 +13,7 @@ from PIL import Image
 from t2i_repro.core.artefact import KINDS
 from t2i_repro.core.record import read_record
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.comparison import checked
 from t2i_repro.metrics.score_file import read_metric
 from t2i_repro.rendering.charts import Chart, chart_file, line_chart, read_curves
 from t2i_repro.rendering.plot_style import write_numbers
@@ -103,7 +104,7 @@ def run_page(
     chain = library.chain(path)
     for start in [sample, *(score["path"] for score in scores)]:
         chain += [item for item in library.chain(start) if item not in chain] if start else []
-    metrics = [{**read_metric(Path(score["path"])), **score} for score in scores]
+    metrics = [{**checked(read_metric(Path(score["path"]))), **score} for score in scores]
     return RunPage(
         path=path,
         file=f"run-{artefact.key}.html",

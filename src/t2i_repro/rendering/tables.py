@@ -3,12 +3,14 @@
 Needs no torch, and neither does anything it imports.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import Build, as_json, atomic_write
 from t2i_repro.errors import ReproError
+from t2i_repro.metrics.comparison import checked, unique, why_not
 from t2i_repro.metrics.images import outside_remarks
 from t2i_repro.metrics.score_file import read_metric
 from t2i_repro.registry.papers import blank_reason, measured_in
@@ -44,6 +46,8 @@ def table_files(content: dict[str, Any]) -> dict[str, bytes]:
 def table_content(node: Node) -> dict[str, Any]:
     """Content of a table as JSON, from the scores among its inputs, whose roles are ``row/column/seed``.
 
+    A cell that the plan found changed (planning/released.py) is not comparable with print, whatever its scores say.
+
     Raises ReproError if an input is not a cell of the table, or its metric cannot be read.
     """
     spec = node.spec
@@ -58,6 +62,7 @@ def table_content(node: Node) -> dict[str, Any]:
                 measured_in(row, column)["digits"],
                 blank=blank_reason(row, column["id"]),
                 missing=spec["missing"].get(f"{row_id}/{column['id']}"),
+                changed=node.runtime.get("changed", {}).get(f"{row_id}/{column['id']}", []),
             )
             for column in columns
         }
@@ -72,6 +77,7 @@ def table_content(node: Node) -> dict[str, Any]:
     mark_all_best(rows, columns)
     content = {key: spec[key] for key in ("paper", "table", "where", "caption", "scale_label", "data_label")}
     content |= {"note": spec.get("note"), "scale": node.scale, "columns": columns, "rows": rows}
+    content["release"] = node.runtime.get("release")
     content |= {"notes": mark_notes(rows), "legend": legend(rows)}
     return content
 
@@ -86,7 +92,7 @@ def read_scores(node: Node) -> dict[tuple[str, str], list[dict[str, Any]]]:
         except (ValueError, KeyError) as error:
             raise ReproError(f"table {node.name}: input {role!r} is no cell of it; expected row/column/seed") from error
         origin = {"seed": int(seed), "path": source.path, "digest": source.digest, "system": spec_row.get("system")}
-        found.setdefault((row, column), []).append({**read_metric(Path(source.path)), **origin})
+        found.setdefault((row, column), []).append({**checked(read_metric(Path(source.path))), **origin})
     return found
 
 
@@ -102,6 +108,7 @@ def cell_content(
     digits: int,
     blank: str | None,
     missing: str | None,
+    changed: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One cell. It has a difference only if every score is comparable with print; otherwise it says why not."""
     cell: dict[str, Any] = {"printed": None, "blank": None, "rebuilt": None, "missing": None, "difference": None}
@@ -113,10 +120,10 @@ def cell_content(
     if not scores:
         cell["missing"] = missing or "not run"
         return cell
-    rebuilt = rebuilt_content(scores, digits)
+    rebuilt = rebuilt_content(scores, digits, changed)
     cell["rebuilt"] = rebuilt
     if not rebuilt["comparable"]:
-        cell["not_comparable"] = f"not comparable ({', '.join(rebuilt['obstacles'])})"
+        cell["not_comparable"] = f"not comparable ({why_not(rebuilt['obstacles'])})"
     elif cell["printed"] and not cell["printed"]["bound"]:
         difference = rebuilt["value"] - cell["printed"]["value"]
         text = format_value(abs(difference), None, rebuilt["digits"])
@@ -132,8 +139,11 @@ def printed_content(printed: float | list[float] | dict[str, float], digits: int
     return {"value": value, "std": std, "bound": False, "text": format_value(value, std, digits), "best": False}
 
 
-def rebuilt_content(scores: list[dict[str, Any]], digits: int) -> dict[str, Any]:
-    """Mean over the seeds of a cell's scores, its uncertainty (`spread_of`), and what it was measured with."""
+def rebuilt_content(scores: list[dict[str, Any]], digits: int, changed: Sequence[str]) -> dict[str, Any]:
+    """Mean over the seeds of a cell's scores, its uncertainty (`spread_of`), and what it was measured with.
+
+    ``changed``: how the cell differs from the shipped one, obstacles to a comparison besides those of its scores.
+    """
     spread = spread_of(scores)
     digits = known_digits(spread.digits_by, digits)
     protocols, counts = sorted({score["protocol"] for score in scores}), sorted({score["n"] for score in scores})
@@ -158,8 +168,8 @@ def rebuilt_content(scores: list[dict[str, Any]], digits: int) -> dict[str, Any]
         "source": "trained" if outside is None else outside["source"],
         "provenance": None if outside is None else outside_remarks(outside)[0],
         "standin": any(score["standin"] for score in scores),
-        "comparable": all(score["comparable"] for score in scores),
-        "obstacles": list(dict.fromkeys(reason for score in scores for reason in score["obstacles"])),
+        "comparable": all(score["comparable"] for score in scores) and not changed,
+        "obstacles": unique([*(reason for score in scores for reason in score["obstacles"]), *changed]),
         "caveats": list(dict.fromkeys(caveat for score in scores for caveat in score["caveats"])),
         "scores": [
             {key: score[key] for key in ("seed", "value", "std", "n", "path", "digest", "run")} for score in scores

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -114,6 +115,17 @@ def write_table(table_id: str, table: dict[str, Any], content: dict[str, Any] | 
             print("-" * (sum(widths) + 2 * (len(widths) - 1)), file=file)
     if content and any_rebuilt:
         print(f"Rebuilt at {content['scale_label']}; {content['data_label']}.", file=file)
+        write_obstacles(cells_of, file)
     else:
         print("No cell of this table is rebuilt yet.", file=file)
     print(file=file)
+
+
+def write_obstacles(cells_of: dict[str, dict[str, Any]], file: TextIO) -> None:
+    """Print why rebuilt cells are not comparable with print, and how many."""
+    reasons = Counter(cell["not_comparable"] for cells in cells_of.values() for cell in cells.values())
+    rebuilt = sum(1 for cells in cells_of.values() for cell in cells.values() if cell["rebuilt"])
+    for reason, count in reasons.items():
+        if reason is not None:
+            text = f"{count} of {rebuilt} rebuilt cells: {reason}."
+            print(textwrap.fill(text, WIDTH, break_on_hyphens=False), file=file)

@@ -5,11 +5,19 @@ from collections import Counter
 from pathlib import Path
 
 from t2i_repro.data.captions import decode
-from t2i_repro.data.layout import Layout, RawImage, RawIndex, StandinSize, need, walk
+from t2i_repro.data.layout import Layout, RawImage, RawIndex, Release, StandinSize, need, walk
 from t2i_repro.data.procedural.coco import write_coco
 from t2i_repro.errors import ReproError
 
 PARTS = {"train": "train", "test": "val"}
+
+RELEASE = Release(
+    images={"train": 82_783, "test": 40_504},
+    classes=None,
+    captions_per_image=5,  # some images have 6 or 7: the first 5 are used
+    names=None,  # no official list of names is at hand
+    source="MSMT-GAN, Sec. 4 (82,783 and 40,504 images, 5 captions each); SSA-GAN and HDGAN print 80k and 40k",
+)
 
 
 class Coco(Layout):
@@ -49,8 +57,8 @@ class Coco(Layout):
                 images.append(RawImage(picture, Path(name).stem, None, split, None, lines))
         return RawIndex(images, handled=dict(handled))
 
-    def train_images(self, year: int | None) -> int | None:
-        return 82_783 if year == 2014 else None
+    def release(self, year: int | None) -> Release | None:
+        return RELEASE if year == 2014 else None
 
     def draw_standin(self, base: Path, size: StandinSize, year: int | None) -> None:
         write_coco(base, size, year or self.years[0])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from t2i_repro.data.layout import Layout, RawImage, RawIndex, StandinSize, join, need, read_text, walk
+from t2i_repro.data.layout import Layout, RawImage, RawIndex, Release, StandinSize, join, need, read_text, walk
 from t2i_repro.data.procedural.cub import write_cub
 from t2i_repro.data.reed import caption_folder, class_splits, split_files
 from t2i_repro.errors import ReproError
@@ -10,6 +10,17 @@ from t2i_repro.errors import ReproError
 CAPTIONS = ("text_c10", "text", "../cvpr2016_cub/text_c10", "../text_c10")
 SPLITS = ("t2i_class_split", "class_split", ".", "../cvpr2016_cub", "..")
 INDICES = ("images.txt", "image_class_labels.txt", "bounding_boxes.txt", "classes.txt")
+
+RELEASE = Release(
+    images={"train": 8_855, "test": 2_933},
+    classes={"train": 150, "test": 50},
+    captions_per_image=10,
+    names=None,  # no official list of names is at hand
+    source=(
+        "SSA-GAN, Sec. 4 (8,855 images of 150 species and 2,933 of 50, with 10 captions each); HDGAN, Sec. 4 (11,788 "
+        "images of 200 species)"
+    ),
+)
 
 
 class Cub(Layout):
@@ -58,8 +69,8 @@ class Cub(Layout):
         used = {image.class_id for image in images}
         return RawIndex(images, {key: name for key, name in names.items() if key in used})
 
-    def train_images(self, year: int | None) -> int | None:
-        return 8_855
+    def release(self, year: int | None) -> Release:
+        return RELEASE
 
     def draw_standin(self, base: Path, size: StandinSize, year: int | None) -> None:
         write_cub(base, size)
