@@ -10,7 +10,8 @@ from t2i_repro.core.config import load_params
 from t2i_repro.core.schema import validator_of
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics.inputs import MetricInputs, MetricResult
-from t2i_repro.metrics.registry import Metric, check_params, metric_of_quantities, metrics
+from t2i_repro.metrics.preparation import PREPARATIONS
+from t2i_repro.metrics.registry import PREPARATION, Metric, check_params, metric_of_quantities, metrics
 
 PROJECT = Path(__file__).parents[2]
 
@@ -107,3 +108,8 @@ def test_declarations_are_consistent(name: str) -> None:
 def test_protocols_that_name_a_quantity(protocol: str, name: str | None) -> None:
     found = metric_of_quantities(protocol)
     assert (found.name if found else None) == name
+
+
+def test_preparations_of_protocols_are_those_of_the_code() -> None:
+    """They are declared apart, because planning must not import torch."""
+    assert PREPARATION["enum"] == list(PREPARATIONS)

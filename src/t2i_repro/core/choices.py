@@ -9,6 +9,7 @@ Form = Literal["code", "printed"]
 """The two values of a divergence switch: what the released code does, or what the paper prints."""
 FORMS: tuple[Form, ...] = get_args(Form)
 
+SPLITS = ("train", "test")
 OPTIMISERS = ("adam", "adamax")  # of generators and discriminators (training/gan.py)
 
 # Losses of the multi-stage systems (losses/adversarial.py, training/multi_stage.py).

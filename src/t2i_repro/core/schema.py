@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from referencing import Registry, Resource
 
-from t2i_repro.core.choices import FORMS
+from t2i_repro.core.choices import FORMS, SPLITS
 from t2i_repro.errors import ReproError
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -22,7 +22,6 @@ COUNT: Schema = {"type": "integer", "minimum": 1}
 RATE: Schema = {"type": "number", "exclusiveMinimum": 0}
 WEIGHT: Schema = {"type": "number", "minimum": 0}
 SEED: Schema = {"type": "integer", "minimum": 0}
-SPLIT: Schema = {"enum": ["train", "test"]}
 GAMMAS: dict[str, Schema] = {"gamma1": RATE, "gamma2": RATE, "gamma3": RATE}
 
 
@@ -31,6 +30,7 @@ def choice(values: Iterable[object]) -> Schema:
     return {"enum": [*values]}
 
 
+SPLIT = choice(SPLITS)
 SWITCH = choice(FORMS)
 
 
@@ -51,7 +51,7 @@ def read_yaml(path: Path) -> Any:
 @cache
 def schemas() -> dict[str, Any]:
     """All schemas by file name."""
-    return {path.name: yaml.safe_load(path.read_text()) for path in SCHEMAS.glob("*.yaml")}
+    return {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in SCHEMAS.glob("*.yaml")}
 
 
 @cache

@@ -29,13 +29,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from t2i_repro.core.choices import SPLITS
 from t2i_repro.core.record import atomic_write
 from t2i_repro.data.captions import tokenise
 from t2i_repro.data.layout import layout_of
 from t2i_repro.errors import ReproError
 
 FORMAT = 1
-SPLITS = ("train", "test")
 
 
 class Prepared:

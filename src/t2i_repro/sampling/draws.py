@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from t2i_repro.core.choices import check_choice
+from t2i_repro.core.choices import TEST_CHOICES, check_choice
 from t2i_repro.core.digest import derive_seed
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.sampling.text import Caption
@@ -21,7 +21,7 @@ class CaptionSampler:
     """
 
     def __init__(self, prepared: Prepared, split: str, words: int, seed: int, captions: str = "random") -> None:
-        check_choice("captions", captions, ("random", "first"))
+        check_choice("captions", captions, TEST_CHOICES)
         self.prepared, self.words, self.seed, self.captions = prepared, words, seed, captions
         self._members = prepared.splits[split]
         self._pass: tuple[int, npt.NDArray[np.int64]] = (-1, self._members)
