@@ -11,6 +11,7 @@ from project_copy import make_copy
 PAGE = "docs/adding-a-text-encoder.md"
 FILES = [
     "src/t2i_repro/models/text_encoders/bag_of_words.py",
+    "src/t2i_repro/models/encoders/bag_of_words.py",
     "src/t2i_repro/sampling/bag_of_words.py",
     "src/t2i_repro/training/bag_of_words.py",
     "params.yaml",
