@@ -1,6 +1,7 @@
 """`verify` proves a chain of artefacts, and names whatever in it is not what the records say."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from t2i_repro.core import store as store_verb
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.files import hash_files
 from t2i_repro.core.record import building
+from t2i_repro.errors import ReproError
 from t2i_repro.metrics import score
 from t2i_repro.rendering import tables
+from t2i_repro.rendering.rendered import read_table
 
 
 @pytest.fixture
@@ -177,3 +180,19 @@ def test_names_of_the_plan(project: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert verify("no/such/folder", "--set", "scale=smoke") == 2
     assert verify("report", "--share", "2") == 2
     assert "expected a number from 0 to 1" in capsys.readouterr().err
+
+
+def test_an_edited_number_is_not_shown(chain: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fault 43, of the same size too: neither in a table rendered from it nor on a page with the table."""
+    path = of("metrics").parent / "metric.json"
+    value = json.loads(path.read_text())["value"]
+    path.write_text(path.read_text().replace(f'"value": {value}', '"value": ' + "1.23".ljust(len(str(value)), "0"), 1))
+    again = replace(chain, spec={**chain.spec, "caption": "Another"})
+    with pytest.raises(ReproError, match=r"metric\.json: SHA-256"), building(again, Path(again.folder)):
+        raise AssertionError
+    with pytest.raises(ReproError, match=r"metric\.json: SHA-256"):
+        tables.table_content(chain)
+    table = Path(chain.folder) / "table.json"
+    table.write_text(table.read_text().replace('"comparable": false', '"comparable":  true'))
+    with pytest.raises(ReproError, match=r"table\.json: SHA-256"):
+        read_table(chain.as_input())

@@ -146,10 +146,11 @@ def read_node(path: Path) -> Node:
         raw.pop("revision")
         node = Node(**{**raw, "inputs": {role: Input(**source) for role, source in raw["inputs"].items()}})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ReproError(f"{path}: not a spec file ({error}); run `python -m t2i_repro plan` to write it") from error
+        raise ReproError(f"{path}: not a spec file ({error}); `t2i-repro plan --write-specs` writes it") from error
     if node.digest != stated:
         raise ReproError(
             f"{path}: its content has digest {node.digest}, but it states {stated}: it was edited, or written by "
-            f"another version of t2i-repro. Change params.yaml or papers/ instead and run `python -m t2i_repro plan`."
+            f"another version of t2i-repro. Change params.yaml or papers/ instead; `t2i-repro plan --write-specs` "
+            f"writes the spec."
         )
     return node

@@ -27,6 +27,7 @@ from t2i_repro.errors import ReproError, StorageFull
 
 STATE = ".state"  # folder of an artefact from which an interrupted build resumes; the record ends it
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 RECORDED_LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "pandas", "pillow", "snakemake", "dvc")
 
 
@@ -48,17 +49,28 @@ class AlreadyBuilt(Exception):
 
 @contextmanager
 def storage(path: Path) -> Iterator[None]:
-    """Turn a full disk, an exhausted quota or a file size limit into StorageFull."""
+    """Turn a full disk, an exhausted quota or a file size limit into StorageFull, and a refusal of the file system into
+    a ReproError."""
     try:
         yield
     except (OSError, RuntimeError) as error:
         cause = error if isinstance(error, OSError) else error.__context__  # torch.save hides what its file raised
-        if isinstance(cause, OSError) and cause.errno in FULL:
+        if isinstance(cause, OSError) and is_full(cause):
+            reason = os.strerror(cause.errno) if cause.errno else str(cause)
             raise StorageFull(
-                f"{path}: cannot be written: {os.strerror(cause.errno)}. An earlier version of it is intact; "
+                f"{cause.filename or path}: cannot be written: {reason}. An earlier version of it is intact; "
                 f"make room and run it again."
             ) from error
+        if isinstance(cause, OSError) and cause.errno in REFUSED:
+            raise ReproError(
+                f"{cause.filename or path}: {os.strerror(cause.errno)}. Make it accessible, or choose another place."
+            ) from error
         raise
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there was no room. NumPy says so without an error number."""
+    return error.errno in FULL or (error.errno is None and "requested and" in str(error))
 
 
 @contextmanager
@@ -103,7 +115,7 @@ def parse_record(path: Path) -> dict[str, Any]:
         outside = [name for name in record.get("files", {}) if not is_inside(name)]
         if outside:
             raise ValueError(f"it names a file outside its folder: {outside[0]!r}")
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         problem = "it has no digest" if isinstance(error, KeyError) else str(error)
         raise ReproError(f"{path}: damaged record ({problem}); remove it and run `snakemake` to rebuild it") from error
     return record

@@ -35,7 +35,9 @@ def check_roles(node: Node) -> None:
     """Roles become folders, and a spec file may come from anywhere. Raises ReproError on one that is no plain name."""
     for role in node.inputs:
         if "/" in role or role.startswith(".") or not is_inside(role):
-            raise ReproError(f"{node.spec_file}: input {role!r}; expected <kind>-<name>. Run `t2i-repro plan` again.")
+            raise ReproError(
+                f"{node.spec_file}: input {role!r}; expected <kind>-<name>; `t2i-repro plan --write-specs`"
+            )
 
 
 def is_ours(folder: Path) -> bool:

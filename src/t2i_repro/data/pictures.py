@@ -9,7 +9,7 @@ from PIL import Image
 
 from t2i_repro.errors import ReproError
 
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 _ORIENTATION = 0x0112  # EXIF tag
 
 
@@ -32,7 +32,7 @@ def decode_image(raw: bytes, name: str) -> tuple[Image.Image, list[str]]:
         image.load()
         if image.getexif().get(_ORIENTATION, 1) not in (0, 1):
             notes.append("exif orientation ignored")
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise ReproError(
             f"{name}: not an image, or damaged ({len(raw)} bytes: {error}). Restore the official file; see "
             f"`python -m t2i_repro fetch`."

@@ -6,6 +6,7 @@ import io
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,8 +18,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from t2i_repro.core.npy import stored_rows
+from t2i_repro.data.pictures import DAMAGED
 from t2i_repro.errors import ReproError
 
+LARGEST = 1 << 28  # bytes that an image of an archive may unpack to: 256 MiB
 LOSSLESS, LOSSY = (".png", ".bmp", ".ppm", ".tif", ".tiff"), (".jpg", ".jpeg", ".webp")
 WORKERS = 2
 WAITING = 1024  # images that may wait for a worker: each takes a kilobyte or so
@@ -88,8 +91,15 @@ def open_source(path: Path) -> Source:
         names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix.lower() in LOSSLESS + LOSSY)
         return of_files(path, names, lambda name: (path / name).read_bytes())
     if path.suffix == ".zip" and path.exists():
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(name for name in archive.namelist() if Path(name).suffix.lower() in LOSSLESS + LOSSY)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = {info.filename: info.file_size for info in archive.infolist()}
+        except zipfile.BadZipFile as error:
+            raise ReproError(f"{path}: cannot be read ({error})") from error
+        names = sorted(name for name in members if Path(name).suffix.lower() in LOSSLESS + LOSSY)
+        large = [name for name in names if members[name] > LARGEST]
+        if large:
+            raise ReproError(f"{path}: {large[0]} unpacks to {members[large[0]]:,} bytes; expected at most {LARGEST:,}")
         # An open archive cannot be shared by threads.
         return of_files(path, names, lambda name: member(path, name))
     if path.suffix in (".npy", ".npz") and path.exists():
@@ -98,8 +108,11 @@ def open_source(path: Path) -> Source:
 
 
 def member(path: Path, name: str) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(name)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ReproError(f"{path}: {name} cannot be unpacked ({error})") from error
 
 
 def of_files(path: Path, names: list[str], load: Callable[[str], bytes]) -> Source:
@@ -110,7 +123,7 @@ def of_files(path: Path, names: list[str], load: Callable[[str], bytes]) -> Sour
         try:
             with Image.open(io.BytesIO(load(names[index]))) as picture:
                 return np.asarray(picture.convert("RGB"))
-        except OSError as error:
+        except DAMAGED as error:
             raise ReproError(f"{path}: {names[index]} cannot be decoded ({error})") from error
 
     lossy = sum(Path(name).suffix.lower() in LOSSY for name in names)
@@ -134,8 +147,14 @@ def unpacked(path: Path) -> IO[bytes]:
     """The first array of an archive, in a file that is deleted when it is closed."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - returned open; it goes with the Source that reads it
     with zipfile.ZipFile(path) as archive:
-        name = next(name for name in archive.namelist() if name.endswith(".npy"))
-        with archive.open(name) as packed:
+        info = next(info for info in archive.infolist() if info.filename.endswith(".npy"))
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if info.file_size > free:
+            raise ReproError(
+                f"{path}: {info.filename} unpacks to {info.file_size:,} bytes; {tempfile.gettempdir()} has {free:,} "
+                f"free. Set TMPDIR to a larger disk, or save the array as .npy"
+            )
+        with archive.open(info) as packed:
             shutil.copyfileobj(packed, file, 1 << 20)
     file.seek(0)
     return file

@@ -56,7 +56,7 @@ class Checkpoints:
         self.current, self.previous = self.folder / "checkpoint.pt", self.folder / "previous.pt"
         with storage(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / "lock").open("w")
+            self._lock = (self.folder / "lock").open("wb")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -116,6 +116,6 @@ def events(step: int, losses: dict[str, float], first: bool) -> bytes:
 
 def last_losses(out: Path) -> dict[str, float]:
     """The last row of ``losses.csv``, without its step."""
-    with (out / CSV).open(newline="") as file:
+    with (out / CSV).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return {name: float(value) for name, value in rows[-1].items() if name != "step"} if rows else {}
