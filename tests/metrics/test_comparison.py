@@ -23,6 +23,7 @@ from t2i_repro.metrics import score as score_verb
 from t2i_repro.metrics.comparison import OLD
 from t2i_repro.metrics.score_file import read_metric
 from t2i_repro.planning import graph as graph_module
+from t2i_repro.planning import sizes
 from t2i_repro.planning.built import with_built_inputs
 from t2i_repro.planning.plan import Planner
 from t2i_repro.registry.claims import parse
@@ -106,6 +107,7 @@ def show(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     shutil.copytree(project / "papers", tmp_path / "papers")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(graph_module, "manifest_digest", lambda *_: ("ab" * 32, 1))
+    monkeypatch.setattr(sizes, "count_splits", lambda *_: {"train": 600, "test": 232})
 
     def shown(case: Case) -> Shown:
         if case.names:

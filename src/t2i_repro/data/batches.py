@@ -55,7 +55,7 @@ class Batches:
         if self.steps_per_epoch == 0:
             raise ReproError(
                 f"{prepared.folder}: split {split} has {len(self._members)} images, fewer than a batch of {batch}; "
-                f"lower `batch` or give more images"
+                f"lower `batch` of this training in params.yaml or papers/, or give more images"
             )
         self._order: tuple[int, npt.NDArray[np.int64]] = (-1, self._members)
 

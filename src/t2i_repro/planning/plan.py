@@ -7,7 +7,7 @@ from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import as_json, write_json
 from t2i_repro.errors import ReproError
 from t2i_repro.models.text_encoder import artefact_kinds
-from t2i_repro.planning import evaluation, external, figures, released
+from t2i_repro.planning import evaluation, external, figures, released, sizes
 from t2i_repro.planning.graph import Graph
 
 
@@ -25,6 +25,7 @@ class Planner(Graph):
         self.check_effect(overrides or {})
         if not estimate:
             released.compare(self)
+            sizes.check_sizes(self)
 
     def check_effect(self, overrides: dict[str, Any]) -> None:
         """Raise ReproError if a section was overridden that nothing in this plan reads."""
