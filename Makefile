@@ -41,10 +41,9 @@ lint: .venv/installed ## check style, types, layers and the workflow
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-DISTURBANCES ?= 200
 SEED ?= 1
-chaos: .venv/installed ## kill, fill, cut, flip and restart small runs: DISTURBANCES=200 (or MINUTES=30), SEED=1
-	python tests/chaos/chaos.py --disturbances $(DISTURBANCES) --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES))
+chaos: .venv/installed ## disturb small runs in every way: DISTURBANCES=200 or MINUTES=30, and SEED=1
+	python tests/chaos/chaos.py --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES),--disturbances $(or $(DISTURBANCES),200))
 
 lock: ## write requirements.lock anew (newest versions that pyproject.toml allows)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -26,6 +26,10 @@ configfile: "params.yaml"
 report: "workflow/report/workflow.rst"
 
 
+# For --sdm apptainer, built from workflow/container.def (docs/slurm.md).
+container: str(Path(here, "t2i-repro.sif"))
+
+
 try:
     planner = Planner(Path("."), workflow.config_settings.overwrite_config)
     write_specs(planner)

@@ -1,16 +1,18 @@
 """profiles/slurm on a real SLURM: the same graph, the same bytes, and trainings that survive being stopped."""
 
 import json
+import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from project_copy import Copy, make_copy
+from small_graph import shrink
 
-from t2i_repro.core.config import merged
+from t2i_repro.core.artefact import Node
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1800)]
 
@@ -21,30 +23,6 @@ FLAGS = (
 )
 # One number of threads, here and there: floating-point sums depend on it.
 THREADS = ("--set-threads", "train=1", "pretrain=1")
-TINY: dict[str, Any] = {
-    "label": "tiny scale for a test",
-    "standin": {"train_classes": 4, "test_classes": 2, "images_per_class": 4, "side": 96, "seed": 0},
-    "damsm": {"epochs": 1, "batch": 8},
-    "classifier": {"epochs": 1, "batch": 8},
-    "train": {"epochs": 1, "batch": 4},
-    "sample": {"images": 40},
-}
-
-
-def shrink(copy: Copy) -> None:
-    """Two systems, one table and one figure, at a scale of seconds."""
-    path = copy.folder / "params.yaml"
-    params = yaml.safe_load(path.read_text())
-    params["scale"] = "tiny"
-    params["scales"]["tiny"] = merged(params["scales"]["smoke"], TINY)
-    path.write_text(yaml.safe_dump(params, sort_keys=False))
-    path = copy.folder / "papers/ssa-gan.yaml"
-    paper = yaml.safe_load(path.read_text())
-    paper["claims"] = {}  # they speak of the tables that go
-    table = paper["tables"]["table2"]
-    paper["tables"] = {"table2": {**table, "rows": {row: table["rows"][row] for row in ("id0", "id2")}}}
-    paper["figures"] = {"fig5": paper["figures"]["fig5"]}
-    path.write_text(yaml.safe_dump(paper, sort_keys=False))
 
 
 def results(copy: Copy) -> dict[str, dict[str, str]]:
@@ -79,36 +57,136 @@ def test_the_graph_gives_the_bytes_of_a_local_run(project: Path, tmp_path: Path,
     assert remote.is_idle()
 
 
-def test_a_training_told_to_stop_saves_and_goes_on_where_it_was(
-    project: Path, tmp_path: Path, slurm_commands: Path
-) -> None:
-    """SLURM warns a job before its time is over (--signal in the profile); the next attempt resumes."""
-    copy = make_copy(project, tmp_path)
+@dataclass
+class Training:
+    """A training with fake verbs on SLURM."""
+
+    copy: Copy
+    commands: Path
+
+    @property
+    def node(self) -> Node:
+        return next(node for node in self.copy.plan().values() if node.kind == "train")
+
+    def start(self, steps: int, *options: str) -> subprocess.Popen[bytes]:
+        """Ask Snakemake for a training of so many steps of 0.1 s."""
+        (self.copy.folder / "results/patience").write_text(str(steps))
+        command = ["snakemake", *FLAGS, *options, "--", self.node.record]
+        environment = self.copy.environment(PATH=self.copy.path(self.commands))
+        return subprocess.Popen(command, cwd=self.copy.folder, env=environment, stderr=subprocess.PIPE)
+
+    def slurm(self, *command: str) -> str:
+        return self.copy.run(*command, PATH=self.copy.path(self.commands)).stdout
+
+    def started(self, times: int = 1) -> list[dict[str, Any]]:
+        """The attempts, as soon as there are so many."""
+        return wait_for(self.copy, "train started", times)
+
+    def check_resumed(self, snakemake: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
+        """Wait for the end. Every attempt but the first must have gone on from a later step. Returns the attempts."""
+        _, said = snakemake.communicate(timeout=240)
+        assert snakemake.returncode == 0, said.decode()
+        attempts, (finished,) = self.started(), wait_for(self.copy, "train")
+        first_steps = [attempt["first_step"] for attempt in attempts]
+        assert first_steps[0] == 0 < first_steps[1]
+        assert first_steps == sorted(first_steps)
+        assert finished["first_step"] == first_steps[-1]
+        return attempts
+
+
+@pytest.fixture(scope="session")
+def ready_to_train(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    copy = make_copy(project, tmp_path_factory.mktemp("ready"))
     shrink(copy)
     copy.fast("encoders")
-    (copy.folder / "results/patience").write_text("60")
-    path = copy.path(slurm_commands)
-    run = next(node for node in copy.plan().values() if node.kind == "train")
-    command = ["snakemake", *FLAGS, "--", run.record]
-    with subprocess.Popen(
-        command, cwd=copy.folder, env=copy.environment(PATH=path), stderr=subprocess.PIPE
-    ) as snakemake:
-        started = wait_for(copy, "train started")[0]
+    return copy
+
+
+@pytest.fixture
+def training(ready_to_train: Copy, tmp_path: Path, slurm_commands: Path) -> Training:
+    return Training(ready_to_train.again(tmp_path / "training"), slurm_commands)
+
+
+def test_a_training_told_to_stop_saves_and_goes_on_where_it_was(training: Training) -> None:
+    """`scancel --signal=TERM`, as a person or a node's shutdown may send it; the next attempt resumes."""
+    snakemake = training.start(60)
+    (first,) = training.started()
+    time.sleep(1)
+    training.slurm("scancel", "--signal=TERM", first["slurm_job"])
+    attempts = training.check_resumed(snakemake)
+    assert len({attempt["slurm_job"] for attempt in attempts}) == 2
+
+
+def test_a_time_limit_shorter_than_the_training_is_no_end(training: Training) -> None:
+    """--signal in the profile: SLURM warns a job before its time is over."""
+    of_profile = "train:slurm_extra='--signal=TERM@300'"  # --set-resources takes the place of all that the profile sets
+    training.check_resumed(training.start(400, "--set-resources", "train:runtime=1", of_profile))
+
+
+def test_a_preempted_training_saves_in_time(training: Training) -> None:
+    """A job of a partition that goes first takes the card; the training has 30 seconds."""
+    snakemake = training.start(60)
+    training.started()
+    time.sleep(1)
+    urgent = ("--partition=urgent", "--gres=gpu:1", f"--chdir={training.copy.folder}", "--output=urgent.log")
+    training.slurm("sbatch", *urgent, "--wrap", "sleep 3")
+    training.check_resumed(snakemake)
+
+
+def test_a_requeued_training_goes_on_under_its_old_number(training: Training) -> None:
+    snakemake = training.start(60)
+    (first,) = training.started()
+    time.sleep(1)
+    training.slurm("scontrol", "requeue", first["slurm_job"])
+    deadline = time.monotonic() + 60
+    while len(training.started()) < 2 and time.monotonic() < deadline:  # else SLURM waits for two minutes
+        training.copy.run(
+            *("scontrol", "update", f"JobId={first['slurm_job']}", "StartTime=now"),
+            check=False,
+            PATH=training.copy.path(training.commands),
+        )
         time.sleep(1)
-        copy.run("scancel", "--signal=TERM", started["slurm_job"], PATH=path)
-        _, said = snakemake.communicate(timeout=120)
+    attempts = training.check_resumed(snakemake)
+    assert {attempt["slurm_job"] for attempt in attempts} == {first["slurm_job"]}
+
+
+def test_a_snakemake_that_is_stopped_takes_its_jobs_along_and_goes_on_later(training: Training) -> None:
+    snakemake = training.start(100)
+    training.started()
+    time.sleep(1)
+    snakemake.send_signal(signal.SIGINT)
+    snakemake.communicate(timeout=120)
+    assert snakemake.returncode == 1
+    deadline = time.monotonic() + 60
+    while training.slurm("squeue", "--noheader").strip():
+        assert time.monotonic() < deadline, "jobs are left"
+        time.sleep(0.5)
+    training.check_resumed(training.start(100))
+
+
+def test_a_mistake_is_made_once_and_a_killed_job_is_tried_again(training: Training) -> None:
+    """SIGKILL is what a job that needs too much memory gets from the kernel."""
+    (training.copy.folder / "results/fail").write_text("train 76")
+    snakemake = training.start(20, "--retries", "1")
+    snakemake.communicate(timeout=120)
+    assert snakemake.returncode == 1
+    assert [line["verb"] for line in training.copy.journal() if line["verb"] == "failed"] == ["failed"]
+
+    (training.copy.folder / "results/fail").unlink()
+    snakemake = training.start(30, "--retries", "1")
+    (first,) = training.started()
+    training.slurm("scancel", "--signal=KILL", "--full", first["slurm_job"])
+    _, said = snakemake.communicate(timeout=120)
     assert snakemake.returncode == 0, said.decode()
-    (first, second), (finished,) = wait_for(copy, "train started"), wait_for(copy, "train")
-    assert first["first_step"] == 0
-    assert 5 <= second["first_step"] == finished["first_step"] < 60
-    assert first["slurm_job"] != second["slurm_job"]
+    assert len(training.started()) == 2
 
 
-def wait_for(copy: Copy, verb: str, seconds: float = 60) -> list[dict[str, Any]]:
-    """Lines of the fake verbs' journal, as soon as there are some."""
+def wait_for(copy: Copy, verb: str, times: int = 1, seconds: float = 60) -> list[dict[str, Any]]:
+    """Lines of the fake verbs' journal, as soon as there are so many."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if lines := [line for line in copy.journal() if line["verb"] == verb]:
+        lines = [line for line in copy.journal() if line["verb"] == verb]
+        if len(lines) >= times:
             return lines
         time.sleep(0.1)
     raise AssertionError(f"no {verb!r} in {seconds} s: {copy.journal()[-3:]}")

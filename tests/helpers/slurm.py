@@ -43,7 +43,10 @@ ReturnToService=2
 MinJobAge=300
 KillWait=20
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=64000 Gres=gpu:1 State=UNKNOWN
-PartitionName=test Nodes={host} Default=YES MaxTime=1-0 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=test Nodes={host} Default=YES MaxTime=1-0 State=UP PriorityTier=1 GraceTime=30
+PartitionName=urgent Nodes={host} MaxTime=1-0 State=UP PriorityTier=2
 """
 
 

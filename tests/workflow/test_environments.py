@@ -109,3 +109,32 @@ def test_use_conda_or_another_environment_file_rebuilds_nothing(built: Copy, con
     built.snakemake("--use-conda", PATH=path)
     built.snakemake()
     assert built.journal() == before
+
+
+def test_the_container_has_the_versions_of_the_lock_file(project: Path) -> None:
+    recipe = (project / "workflow/container.def").read_text()
+    python = yaml.safe_load((project / "workflow/envs/base.yaml").read_text())["dependencies"][0].removeprefix(
+        "python="
+    )
+    assert f"From: python:{python}" in recipe
+    assert "requirements.lock /opt/requirements.lock" in recipe
+    assert "--require-hashes --requirement /opt/requirements.lock" in recipe
+
+
+def test_jobs_run_in_the_container(fresh: Copy, tmp_path: Path) -> None:
+    """With a stand-in for Apptainer, which notes the image and runs the command without it."""
+    double = tmp_path / "bin/apptainer"
+    double.parent.mkdir()
+    double.write_text(
+        """#!/bin/sh
+case "$1" in --version) echo "apptainer version 1.3.0"; exit;; esac
+while [ "${1%.sif}" = "$1" ]; do shift; done
+echo "$1" >> "$(dirname "$0")/images"; shift; exec "$@"
+"""
+    )
+    double.chmod(0o755)
+    (fresh.folder / "t2i-repro.sif").touch()
+    fresh.snakemake("--sdm", "apptainer", "--", "data", PATH=fresh.path(double.parent))
+    images = (double.parent / "images").read_text().split()
+    assert set(images) == {str(fresh.folder / "t2i-repro.sif")}
+    assert len(images) == len(fresh.journal()) + 1  # the store notes nothing

@@ -50,3 +50,16 @@ def test_a_module_is_used_from_a_clone(fresh: Copy, tmp_path: Path) -> None:
         "\n\nrule mine:\n    default_target: True\n    input: rules.t2i_data.input\n"
     )
     assert finished(fresh.snakemake("-s", "mine"))
+
+
+@pytest.mark.parametrize("linked", ["results", "results/smoke", "results/smoke/store"])
+def test_results_that_dvc_would_refuse_are_refused_before_anything_runs(
+    fresh: Copy, tmp_path: Path, linked: str
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    (fresh.folder / linked).parent.mkdir(parents=True, exist_ok=True)
+    (fresh.folder / linked).symlink_to(tmp_path / "scratch")
+    done = fresh.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert f"{linked} is a symbolic link" in done.stdout + done.stderr
+    assert not fresh.journal()

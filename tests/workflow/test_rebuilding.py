@@ -1,6 +1,8 @@
 """What is rebuilt, and what is not: by Snakemake, by DVC, by one after the other, with and without .snakemake/."""
 
+import os
 import shutil
+import time
 from itertools import pairwise
 
 import pytest
@@ -127,3 +129,13 @@ def test_older_files_than_their_inputs_are_not_stale(built: Copy) -> None:
         record.touch()
     shutil.rmtree(built.folder / ".snakemake")
     assert built.is_idle()
+
+
+def test_a_clock_that_was_set_back_hinders_nothing(built: Copy) -> None:
+    """Snakemake by itself fails a job whose inputs are newer than its output, and removes the output."""
+    later = time.time() + 1e6
+    for record in (built.folder / "results/smoke").rglob("record.json"):
+        os.utime(record, (later, later))
+    table = next(node for node in built.plan().values() if node.name == "ssa-gan-table2")
+    shutil.rmtree(built.folder / table.folder)
+    assert finished(built.snakemake("ssa-gan-table2")) == {"table": 1}

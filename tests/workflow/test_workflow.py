@@ -177,6 +177,7 @@ def test_a_misspelt_target_is_answered_with_the_nearest_names(fresh: Copy, targe
     said = done.stdout + done.stderr
     assert re.search(rf"{target}: nothing has this name; nearest: .*{near}", said)
     assert "No rule to produce" not in said
+    fresh.snakemake("-n", "--quiet", "all", "--", "all", "page", "ssa-gan", "ssa-gan-fig5")
 
 
 def test_downloads_run_where_snakemake_runs(project: Path) -> None:

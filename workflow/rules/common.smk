@@ -5,7 +5,7 @@
 from snakemake.cli import get_argument_parser
 
 from t2i_repro.core.digest import DIGEST_LENGTH
-from t2i_repro.core.record import damaged, set_aside_damaged
+from t2i_repro.core.record import damaged, set_aside_damaged, set_back_clocks
 
 
 def planned(wildcards):
@@ -61,15 +61,18 @@ if called is not None:
         logger.warning(
             f"{record}: damaged; if it is needed, its artefact is built again"
         )
+    if not called.dryrun:
+        set_back_clocks(records)
 
 
 # Snakemake does not look for missing files behind a job that must run although its output exists (--forcerun). So a run
-# that left one out fails, and the next one builds it.
+# that left out what was asked for fails, and the next one builds it. Files below it may be missing: after `dvc pull`.
 onsuccess:
     missing = [
         path
-        for job in workflow.dag.jobs
+        for job in workflow.dag.targetjobs
         for path in job.output
+        or job.input  # of a name such as `page`: what it stands for
         if not Path(path).exists()
     ]
     if missing:

@@ -46,7 +46,7 @@ for paper in planner.params["papers"]:
 
 
 # Snakemake would only say that no rule produces a misspelt name.
-known = {rule.name for rule in workflow.rules}
+known = {"all"} | {rule.name for rule in workflow.rules}
 for target in called.targets if called is not None else ():
     if "/" not in target and target not in known and not Path(target).exists():
         near = get_close_matches(target, known) or ["all", *planner.params["papers"]]
