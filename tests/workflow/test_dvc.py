@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pytest
 import yaml
 from project_copy import Copy, finished
 
@@ -59,3 +60,36 @@ def test_every_out_is_a_leaf_that_dvc_must_not_delete(project: Path) -> None:
         "results/${scale}/report",
     ]
     assert all(next(iter(out.values())) == {"persist": True} for out in outs)
+
+
+@pytest.mark.slow
+def test_a_stage_fails_when_its_out_is_not_what_was_built(reproduced: Copy) -> None:
+    file = reproduced.folder / "results/smoke/store/checkpoints/train-cub-df-gan-s0/artefact.txt"
+    content = file.read_bytes()
+    file.unlink()  # a link
+    file.write_bytes(content[:-2] + b"?\n")
+    lock = (reproduced.folder / "dvc.lock").read_bytes()
+    done = reproduced.run("dvc", "repro", "--force", "--single-item", "checkpoints", check=False)
+    assert done.returncode != 0
+    assert "artefact.txt" in done.stdout + done.stderr
+    assert (reproduced.folder / "dvc.lock").read_bytes() == lock
+    file.write_bytes(content)
+    reproduced.run("dvc", "repro", "--force", "--single-item", "checkpoints")
+
+
+@pytest.mark.slow
+def test_a_rebuild_changes_nothing_in_a_cache_of_hard_links(reproduced: Copy) -> None:
+    """Fault 45: `restore` and the store link files, and so does DVC on request."""
+    reproduced.run("dvc", "config", "cache.type", "hardlink")
+    reproduced.run("dvc", "checkout", "--relink")
+    runs = reproduced.folder / "results/smoke/runs"
+    shutil.rmtree(runs)
+    reproduced.run("python", "-m", "t2i_repro", "restore", PYTHONPATH="src")
+    cache = {path: path.read_bytes() for path in (reproduced.folder / ".dvc/cache/files").rglob("*") if path.is_file()}
+    records = list(runs.glob("*/record.json"))
+    assert records
+    for record in records:
+        record.unlink()
+    reproduced.run("snakemake", "--cores", "2", *(str(record.relative_to(reproduced.folder)) for record in records))
+    assert all(record.exists() for record in records)
+    assert {path: path.read_bytes() for path in cache} == cache

@@ -7,6 +7,7 @@ knows, rendered tables with the scores, and computes a share of the metrics agai
 import argparse
 import json
 import math
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from t2i_repro.core.artefact import Input, Node
 from t2i_repro.core.config import add_settings, parse_settings
 from t2i_repro.core.files import Mismatch, artefact_files, mismatch
 from t2i_repro.core.record import Build, parse_record, recorded_node
+from t2i_repro.core.text import visible
 from t2i_repro.data.layout import layouts
 from t2i_repro.data.manifest import content_digest, manifest_digest
 from t2i_repro.errors import ReproError
@@ -195,7 +197,8 @@ def check_contents(built: Iterable[Built], proof: Proof) -> None:
         return one, file["size"], mismatch(one.folder, name, file)
 
     total = sum(file["size"] for _, _, file in files)
-    with ThreadPoolExecutor(THREADS) as pool, tqdm(total=total, desc="SHA-256", unit="B", unit_scale=True) as bar:
+    bar = tqdm(total=total, desc="SHA-256", unit="B", unit_scale=True, disable=None)
+    with ThreadPoolExecutor(THREADS) as pool, bar:
         for one, size, wrong in pool.map(compare, files):
             bar.update(size)
             if wrong is not None:
@@ -330,7 +333,7 @@ CHECKS: dict[str, Callable[[Built, Proof], None]] = {
 def check_metrics(scores: list[Built], share: float, proof: Proof) -> None:
     """Compute a share of the metrics again from their inputs; which ones follows from their digests alone."""
     chosen = sorted(scores, key=lambda one: one.node.digest)[: math.ceil(share * len(scores))]
-    for one in tqdm(chosen, "metrics", unit="metric"):
+    for one in tqdm(chosen, "metrics", unit="metric", disable=None):
         absent = [source.path for source in one.node.inputs.values() if not Path(source.path, "record.json").is_file()]
         if absent:
             proof.unchecked.append(f"{one.folder}: not computed again: {', '.join(absent)} is not there")
@@ -366,19 +369,20 @@ def same(found: Any, expected: Any) -> bool:
 
 def report(target: str, proof: Proof) -> None:
     """Print the proof. Raises ReproError when there are findings."""
-    print(f"{target}: proved")
+    output = visible(sys.stdout)  # names may come from records of others
+    print(f"{target}: proved", file=output)
     for what, count in proof.proved.items():
-        print(f"  {count:>15,} {what}")
+        print(f"  {count:>15,} {what}", file=output)
     if proof.unchecked:
-        print("not checked")
+        print("not checked", file=output)
         for line in proof.unchecked[:SHOWN]:
-            print(f"  {line}")
+            print(f"  {line}", file=output)
         if len(proof.unchecked) > SHOWN:
-            print(f"  and {len(proof.unchecked) - SHOWN} more")
+            print(f"  and {len(proof.unchecked) - SHOWN} more", file=output)
     if proof.findings:
-        print("wrong")
+        print("wrong", file=output)
         for finding in proof.findings[:SHOWN]:
-            print(f"  {finding}")
+            print(f"  {finding}", file=output)
         if len(proof.findings) > SHOWN:
-            print(f"  and {len(proof.findings) - SHOWN} more")
+            print(f"  and {len(proof.findings) - SHOWN} more", file=output)
         raise ReproError(f"{target}: {len(proof.findings)} findings: it is not what its records say")
