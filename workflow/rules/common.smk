@@ -67,12 +67,13 @@ if called is not None:
 
 # Snakemake does not look for missing files behind a job that must run although its output exists (--forcerun). So a run
 # that left out what was asked for fails, and the next one builds it. Files below it may be missing: after `dvc pull`.
+# A target such as `page` has no output: what it asks for is its input.
 onsuccess:
     missing = [
         path
         for job in workflow.dag.targetjobs
         for path in job.output
-        or job.input  # of a name such as `page`: what it stands for
+        or job.input  # of a name such as `page`: what it is for
         if not Path(path).exists()
     ]
     if missing:
