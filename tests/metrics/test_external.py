@@ -47,6 +47,7 @@ PAPER = {
 SMOKE = {
     "standin": {"train_classes": 2, "test_classes": 2, "images_per_class": 3, "side": 80, "seed": 0},
     "classifier": {"image_size": 64, "width": 2, "batch": 4, "epochs": 1, "lr": 2.0e-3},
+    "damsm": {"batch": 4},
     "sample": {"images": COUNT},
 }
 

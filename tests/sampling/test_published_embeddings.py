@@ -99,7 +99,8 @@ def test_files_of_other_captions_or_changed_since_the_plan_are_refused(prepared:
 def test_the_plan_names_the_files_by_their_content(prepared: Path, project: Path, tmp_path: Path) -> None:
     def planner(root: Path | None) -> Planner:
         chosen = {"papers": ["hdgan"], "char_cnn_rnn": {"source": "published"}}
-        scales = {"smoke": {"datasets": ["cub"]}}
+        batch = {"batch": 4}  # the splits are small
+        scales = {"smoke": {"datasets": ["cub"], "classifier": batch, "damsm": batch, "train": batch}}
         return Planner(project, {**chosen, "scales": scales, "data_root": None if root is None else str(root)})
 
     with pytest.raises(ReproError, match=r"char_cnn_rnn\.source: found published; that needs real data"):
