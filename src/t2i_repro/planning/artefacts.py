@@ -67,20 +67,24 @@ def is_locked(folder: Path) -> bool:
 
 def log_of(node: Node) -> Path:
     """The log of the job that builds a node (workflow/rules)."""
-    name = {"store": f"{node.name}-{node.digest}", "report": node.digest}.get(node.kind, f"{node.name}-{node.digest}")
+    name = node.digest if node.kind == "report" else f"{node.name}-{node.digest}"
     verb = node.kind if node.kind in ("table", "figure") else LOGS.get(node.verb, node.verb)
     return Path(f"results/{node.scale}/logs/{verb}/{name}.log")
 
 
-def last_lines(path: Path, count: int = 5) -> list[str]:
-    """The last lines of a text file; none if it cannot be read. Reads its last part only."""
+def tail(path: Path) -> str:
+    """The last 20 kB of a text file; nothing if it cannot be read."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 20_000))
-            text = file.read().decode("utf-8", errors="replace")
+            return file.read().decode("utf-8", errors="replace")
     except OSError:
-        return []
-    return [line.rsplit("\r", 1)[-1] for line in text.rstrip().splitlines()[-count:]]
+        return ""
+
+
+def last_lines(path: Path, count: int = 5) -> list[str]:
+    """The last lines of a text file; of lines that a progress bar overwrote, what is seen at last."""
+    return [line.rsplit("\r", 1)[-1] for line in tail(path).rstrip().splitlines()[-count:]]
 
 
 def read_json(path: Path) -> Any:

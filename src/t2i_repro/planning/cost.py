@@ -26,6 +26,7 @@ TRAINS = 3  # operations of a training step in forward passes: one forward, and 
 FLOAT = 4  # bytes
 # Features of an image by a network's trunk: dimensions of the pooled vector and of the class probabilities.
 DIMENSIONS = {"inception": 2048 + 200, "inception-tf": 2048 + 1008, "clip": 512, "standin": 128 + 20}
+REGIONS = 17 * 17  # of an image, in the losses that match words to it
 SIDE_RATIO = 1.33  # of the longer side of a photograph to the shorter one
 CAPTION_BYTES = 16 * 512 * 2 + 77 * 4 + 512 * 4  # of a caption in the cache of an ITM
 
@@ -138,6 +139,10 @@ class Costs:
         steps = spec["epochs"] * (images // spec["batch"])
         seen, forward = steps * spec["batch"], self.forward(node)
         captions = TRAINS * self.captions_operations(node)
+        if (
+            encoder_of(node.kind, spec) is not None and "gamma1" in spec
+        ):  # each image attends to each caption of a batch
+            captions += TRAINS * 4 * REGIONS * spec.get("dim", 512) * spec["words"] * spec["batch"]
         disk = 120_000_000 if forward > 1e9 else 2_000_000
         if node.kind == "itm":
             captions_of = self.dataset_entry(node)["captions_per_image"]

@@ -169,8 +169,8 @@ def of_records(project: Path, costs: Costs) -> dict[str, Device]:
 def seconds(node: Node, work: Work, device: Device) -> float:
     """Time to build a node on a device, or on a core where its verb needs no card."""
     constants = table()
-    kind = "pretrain" if node.kind in (*artefact_kinds(), "classifier") and node.kind != "clip-asset" else node.kind
-    start = constants["start"].get(kind, constants["start"]["other"]) * device.start
+    kind = "pretrain" if node.kind in (*artefact_kinds(), "classifier") else node.kind
+    start = (constants["dispatch"] + constants["start"].get(kind, constants["start"]["other"])) * device.start
     per_image = constants["image"].get(kind, 0.0) * work.images * (1.0 if device.card else device.speed)
     step = constants["step"] * device.speed if device.step is None else device.step
     return start + per_image + step * work.steps + work.operations / device.rate

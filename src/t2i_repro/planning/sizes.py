@@ -4,6 +4,7 @@ Splits are counted from the index of the raw files, without reading a picture, o
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from t2i_repro.core.artefact import Node
@@ -69,9 +70,10 @@ def split_counts(graph: Graph) -> dict[str, Counts]:
             found[node.digest] = known[manifest]
     if fresh:
         path = graph.project / CACHE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as file:
-            file.write(json.dumps(known).encode())
+        with suppress(OSError, ReproError):  # a folder that may only be read: they are counted again next time
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as file:
+                file.write(json.dumps(known).encode())
     return found
 
 

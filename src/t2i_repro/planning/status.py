@@ -1,7 +1,7 @@
 """`t2i-repro status`: where a build stands, from any terminal.
 
     built         the record is there
-    running       a process builds it: it holds the folder's lock here, SLURM runs its job, or it wrote a moment ago
+    running       a process of this machine builds it (it holds the folder's lock), or SLURM runs its job
     queued        SLURM has its job
     failed        its verb failed; the message and the end of its log are shown
     interrupted   it was stopped and left a state to go on from
@@ -17,7 +17,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -29,14 +28,13 @@ from t2i_repro.core.config import add_settings, parse_settings
 from t2i_repro.core.failure import NOTE
 from t2i_repro.core.record import STATE, code_version
 from t2i_repro.core.text import visible
-from t2i_repro.planning.artefacts import Folder, folders, is_locked, last_lines, log_of, read_json
+from t2i_repro.planning.artefacts import Folder, folders, is_locked, last_lines, log_of, read_json, tail
 from t2i_repro.planning.cost import Costs
 from t2i_repro.planning.plan import Planner
 from t2i_repro.planning.units import format_duration
 
 STATES = ("built", "running", "queued", "failed", "interrupted", "ready", "waiting")
 ALL_BUILT, FAILED, RUNNING, INCOMPLETE = 0, 10, 11, 12
-FRESH = 180  # seconds since a file of a run was written for which it counts as running on another machine
 SHOWN = 12  # entries of a list
 
 
@@ -89,7 +87,7 @@ def standing(planner: Planner, node: Node, costs: Costs, jobs: dict[str, str], b
     if node.record in built:
         return Standing(node, "built")
     job = next((state for comment, state in jobs.items() if node.digest in comment), None)
-    if is_locked(folder) or job == "RUNNING" or wrote_lately(folder):
+    if is_locked(folder) or job == "RUNNING":
         return Standing(node, "running", progress(folder, costs.work(node).steps))
     if job is not None:
         return Standing(node, "queued", f"SLURM: {job.lower()}")
@@ -105,15 +103,6 @@ def standing(planner: Planner, node: Node, costs: Costs, jobs: dict[str, str], b
     return Standing(node, "ready" if ready else "waiting")
 
 
-def wrote_lately(folder: Path) -> bool:
-    """Whether a training wrote its losses or its state a moment ago: locks of other machines are not seen here."""
-    times = [
-        path.stat().st_mtime for path in (folder / "losses.csv", folder / STATE / "checkpoint.pt") if path.exists()
-    ]
-    killed_here = (folder / STATE / "lock").exists() and not times
-    return bool(times) and not killed_here and time.time() - max(times) < FRESH and (folder / STATE).is_dir()
-
-
 def progress(folder: Path, steps: int, running: bool = True) -> str:
     """`step 1,200 of 8,000, 2.0 h to go`, as far as the files of a training tell."""
     done = last_step(folder / "losses.csv")
@@ -126,11 +115,9 @@ def progress(folder: Path, steps: int, running: bool = True) -> str:
 
 def last_step(losses: Path) -> int | None:
     """The step of the last whole row of losses.csv, whose first column it is."""
-    for line in reversed(last_lines(losses, 2)):
-        first = line.split(",")[0]
-        if first.isdigit():
-            return int(first)
-    return None
+    whole, _, _ = tail(losses).rpartition("\n")
+    first = whole.rpartition("\n")[2].split(",")[0]
+    return int(first) if first.isdigit() else None
 
 
 def seconds_per_step(folder: Path, done: int) -> float | None:

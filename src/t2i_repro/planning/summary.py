@@ -6,7 +6,7 @@ from t2i_repro.models.text_encoder import artefact_kinds
 from t2i_repro.planning.devices import on_card
 from t2i_repro.planning.forecast import Forecast, runs_behind
 from t2i_repro.planning.plan import Planner
-from t2i_repro.planning.units import format_count, format_duration, format_size
+from t2i_repro.planning.units import format_count, format_duration, format_hours, format_size
 
 # Kinds of artefacts by what their bytes are.
 DISK = {
@@ -59,7 +59,8 @@ def times(forecast: Forecast) -> dict[str, str]:
     found = {
         "device": f"{device.name}: {device.label}",
         "": device.source,
-        "GPU-hours" if device.card else "core-hours": f"{hours:,.1f} ({hours / factor:,.1f} to {hours * factor:,.1f})",
+        "GPU-hours" if device.card else "core-hours": f"{format_hours(hours)} "
+        f"({format_hours(hours / factor)} to {format_hours(hours * factor)})",
         "wall time": f"{format_duration(wall)} with {at_a_time} "
         f"({format_duration(wall / factor)} to {format_duration(wall * factor)})",
     }

@@ -23,3 +23,8 @@ def format_duration(time: float) -> str:
         if time >= least * length:
             return f"{time / length:,.1f} {unit}"
     return f"{time:.0f} s"
+
+
+def format_hours(hours: float) -> str:
+    """Hours with three digits."""
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
