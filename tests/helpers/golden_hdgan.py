@@ -90,12 +90,12 @@ class Golden:
         assert all(name.endswith("num_batches_tracked") for name in missing), missing
 
     def generator(self) -> NestedGenerator:
-        network = NestedGenerator(width=8).double()
+        network = NestedGenerator(width=8, z_dim=100, cond_dim=128).double()
         self.load(network, "G")
         return network
 
     def discriminators(self) -> NestedDiscriminators:
-        network = NestedDiscriminators(features=32).double()
+        network = NestedDiscriminators(features=32, cond_dim=128).double()
         self.load(network, "D")
         return network
 

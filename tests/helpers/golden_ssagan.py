@@ -102,7 +102,9 @@ class Golden:
         assert all(name.endswith("num_batches_tracked") for name in missing), missing
 
     def generator(self) -> OneStageGenerator:
-        network = OneStageGenerator(width=4, masks=BLOCKS, image_size=256).double()
+        network = OneStageGenerator(
+            width=4, masks=BLOCKS, image_size=256, noise_dim=100, hidden=256, mask_hidden=100
+        ).double()
         self.load(network, "G")
         return network
 

@@ -177,6 +177,6 @@ def test_refusals_name_the_field() -> None:
     with pytest.raises(ReproError, match="size of a discriminator: found 8"):
         small_discriminators(32)
     with pytest.raises(ReproError, match="patches: found 5 at 64 px"):
-        NestedDiscriminator(64, 5, wide=False)
+        NestedDiscriminator(64, 5, wide=False, cond_dim=3)
     with pytest.raises(ReproError, match=r"images: found sizes \[16, 64, 32\], expected \[16, 32, 64\] px"):
         small_discriminators()(images(16, 64, 32), torch.zeros(2, TEXT))

@@ -26,9 +26,9 @@ def kinds(layers: nn.Sequential) -> str:
 
 
 def test_stage_one_judges_with_no_activation_after_its_last_two_strides() -> None:
-    assert kinds(StackDiscriminator(2, 64, 1, text_dim=TEXT).trunk) == "C4 L C4 B L C4 B C4 B R"
+    assert kinds(StackDiscriminator(2, 64, 1, text_dim=TEXT, cond_dim=3).trunk) == "C4 L C4 B L C4 B C4 B R"
     wide = "C4 L" + " C4 B L" * 5 + " C1 B L C1 B R"
-    assert kinds(StackDiscriminator(2, 256, 2, text_dim=TEXT).trunk) == wide
+    assert kinds(StackDiscriminator(2, 256, 2, text_dim=TEXT, cond_dim=3).trunk) == wide
 
 
 @pytest.mark.parametrize(("stage", "size"), [(1, 16), (1, 64), (2, 64), (2, 256)])
@@ -151,11 +151,11 @@ def test_interpolated_sentences_reach_both_networks() -> None:
 
 def test_refusals_name_the_field() -> None:
     with pytest.raises(ReproError, match="image_size: found 128, expected 16 times base_size 4"):
-        StageOneGenerator(4, 128, 4, text_dim=TEXT)
+        StageOneGenerator(4, 128, 4, text_dim=TEXT, z_dim=5, cond_dim=3)
     with pytest.raises(ReproError, match="width: found 2, expected at least 4"):
-        StageOneGenerator(2, 64, 4, text_dim=TEXT)
+        StageOneGenerator(2, 64, 4, text_dim=TEXT, z_dim=5, cond_dim=3)
     with pytest.raises(ReproError, match="image_size: found 96"):
-        DcganDiscriminator(2, 96, text_dim=TEXT)
+        DcganDiscriminator(2, 96, text_dim=TEXT, cond_dim=3)
     for build in (
         lambda: build_generator({"kind": "stackgan", "stage": 3, "width": 4}, 64, 4, TEXT),
         lambda: build_discriminator({"kind": "stackgan", "stage": 3, "width": 4}, 64, TEXT),

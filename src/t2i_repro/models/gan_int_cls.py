@@ -33,8 +33,8 @@ class DcganGenerator(Generator):
         base_size: int = 4,
         *,
         text_dim: int = 1024,
-        z_dim: int = 100,
-        cond_dim: int = 128,
+        z_dim: int,
+        cond_dim: int,
     ) -> None:
         super().__init__(z_dim, text_dim)
         steps = doublings(image_size, base_size)
@@ -66,7 +66,7 @@ class DcganDiscriminator(nn.Module):
     4x4 convolutions of stride 2 down to 4x4, widths 1, 2, 4, 8, 8, ... times ``width``; the first without BN.
     """
 
-    def __init__(self, width: int = 64, image_size: int = 64, *, text_dim: int = 1024, cond_dim: int = 128) -> None:
+    def __init__(self, width: int = 64, image_size: int = 64, *, text_dim: int = 1024, cond_dim: int) -> None:
         super().__init__()
         steps = doublings(image_size, HEAD_SIZE)
         widths = [width * min(WIDEST, 1 << step) for step in range(steps)]

@@ -108,8 +108,8 @@ class NestedGenerator(Generator):
         scales: Collection[int] = SCALES,
         *,
         text_dim: int = 1024,
-        z_dim: int = 100,
-        cond_dim: int = 128,
+        z_dim: int,
+        cond_dim: int,
         repeats: int = 1,
     ) -> None:
         super().__init__(z_dim + cond_dim, text_dim, z_dim)
@@ -249,7 +249,7 @@ class NestedDiscriminator(nn.Module):
         features: int = 512,
         peak: int = 512,
         text_dim: int = 1024,
-        cond_dim: int = 128,
+        cond_dim: int,
     ) -> None:
         super().__init__()
         if not 0 <= patches <= (WIDE if wide else HEAD_SIZE):
@@ -297,7 +297,7 @@ class NestedDiscriminators(nn.Module):
         features: int = 512,
         peak: int = 512,
         text_dim: int = 1024,
-        cond_dim: int = 128,
+        cond_dim: int,
     ) -> None:
         super().__init__()
         check_choice("image_loss", image_loss, IMAGE_LOSSES)

@@ -76,8 +76,8 @@ class StageOneGenerator(Generator):
         base_size: int = 4,
         *,
         text_dim: int = 1024,
-        z_dim: int = 100,
-        cond_dim: int = 128,
+        z_dim: int,
+        cond_dim: int,
     ) -> None:
         super().__init__(z_dim + cond_dim, text_dim, z_dim)
         if image_size != 16 * base_size:
@@ -120,7 +120,7 @@ class StageTwoGenerator(Generator):
     the sentence again, with weights of its own). ``residuals`` blocks lie between the joint map and upsampling.
     """
 
-    def __init__(self, stage_one: StageOneGenerator, width: int = 128, residuals: int = 4) -> None:
+    def __init__(self, stage_one: StageOneGenerator, width: int = 128, *, residuals: int) -> None:
         cond_dim = stage_one.augmentation.cond_dim
         super().__init__(stage_one.noise_dim + cond_dim, stage_one.text_dim, stage_one.z_dim)
         if width < 4:
@@ -188,7 +188,7 @@ class StackDiscriminator(nn.Module):
     """
 
     def __init__(
-        self, width: int = 64, image_size: int = 64, stage: int = 1, *, text_dim: int = 1024, cond_dim: int = 128
+        self, width: int = 64, image_size: int = 64, stage: int = 1, *, text_dim: int = 1024, cond_dim: int
     ) -> None:
         super().__init__()
         steps = doublings(image_size, HEAD_SIZE)
