@@ -1,5 +1,6 @@
 """Raw layouts as they are published: what is read, what is refused, and the manifest digest."""
 
+import errno
 import json
 import os
 import shutil
@@ -229,6 +230,22 @@ def test_manifest_is_of_content_and_not_of_place(tmp_path: Path) -> None:
     pixels = picture(tmp_path / "there" / "CUB_200_2011", 1)
     pixels.write_bytes(pixels.read_bytes() + b"x")
     assert digest_of(tmp_path / "there" / "CUB_200_2011", cache)[0] not in (first, renamed)
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_manifest_needs_no_place_to_remember_hashes(
+    error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 79: looking at a project works where nothing can be written."""
+    write_cub(tmp_path / "here")
+    expected = digest_of(tmp_path / "here" / "CUB_200_2011", tmp_path / "cache.json")
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    assert digest_of(tmp_path / "here" / "CUB_200_2011", tmp_path / "other.json") == expected
+    assert not (tmp_path / "other.json").exists()
 
 
 def test_files_beside_a_linked_folder_are_found(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from evaluation_project import EvaluationProject, noise
 from fakes import LABELS, Project, build, built, node
+from raw_data import write_cub
 
 from t2i_repro.cli import main
 from t2i_repro.core import store as store_verb
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.files import hash_files
 from t2i_repro.core.record import building
+from t2i_repro.data.layout import layouts
+from t2i_repro.data.manifest import manifest_digest
 from t2i_repro.errors import ReproError
 from t2i_repro.metrics import score
 from t2i_repro.rendering import tables
@@ -163,6 +166,15 @@ def test_raw_data_downloads_and_imports_are_compared_too(
     asset = build(node("asset", "weights", {"sha256": "0" * 64}), lambda folder: (folder / "w.pth").write_text("w"))
     assert verify(asset.folder) == 2
     assert "no file with the planned checksum" in capsys.readouterr().out
+    base = write_cub(tmp_path / "birds")
+    manifest, count = manifest_digest(layouts()["cub"], base, None, tmp_path / "cache.json")
+    here = Node("prepare", "cub-32", "smoke", {"layout": "cub", "manifest": manifest}, {}, {"raw_root": str(base)})
+    assert verify(build(here).folder) == 0
+    assert f"{count} raw files: manifest as prepared" in capsys.readouterr().out
+    picture = next(base.rglob("*.jpg"))
+    picture.write_bytes(picture.read_bytes() + b"x")
+    assert verify(here.folder) == 2
+    assert "raw files with manifest" in capsys.readouterr().out
     raw = Node("prepare", "cub-16", "smoke", {"layout": "cub", "manifest": "0" * 64}, {}, {"raw_root": "elsewhere"})
     assert verify(build(raw).folder) == 0
     assert "its raw data: not at elsewhere" in capsys.readouterr().out

@@ -80,7 +80,7 @@ def _hashes(files: dict[str, str], cache: Path | None, title: str) -> dict[str, 
             if time.time_ns() - state.st_mtime_ns > _SETTLED_NS:
                 known[path] = [state.st_size, state.st_mtime_ns, content]
         if cache is not None:
-            with suppress(OSError):  # a folder that may only be read: the files are hashed again next time
+            with suppress(OSError, ReproError):  # a folder that may only be read: the files are hashed again next time
                 cache.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_write(cache) as output:
                     output.write(json.dumps(known).encode())
