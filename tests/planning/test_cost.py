@@ -135,6 +135,14 @@ def test_a_table_needs_no_other_dataset(copy: Path, capsys: pytest.CaptureFixtur
     assert "coco" not in out
 
 
+def test_a_dataset_that_is_not_prepared_is_assumed_to_be_whole(
+    copy: Path, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = f"data_root={shared / 'data'}"  # 598 of CUB's 8,855 training images
+    assert main(["plan", "ssa-gan-table2", "--set", data]) == 0
+    assert "not prepared, so that a part of it counts as the official release: cub" in capsys.readouterr().out
+
+
 def test_paths_are_listed_on_demand(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["plan", "--paths"])
     planner = Planner(copy)

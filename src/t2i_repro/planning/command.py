@@ -80,9 +80,13 @@ def summary(forecast: Forecast, title: str, file: TextIO) -> None:
     print(f"{title} at scale {planner.params['scale']}: {planner.params['label']}", file=file)
     if absent := forecast.absent:
         print(
-            "data not here, counted as officially released; what is built of it is not known: " + ", ".join(absent),
-            file=file,
+            f"not here, counted as officially released, and what is built of it unknown: {', '.join(absent)}", file=file
         )
+        if planner.params["data_root"] is not None:
+            for name in absent:
+                print(f"  {planner.absent[name]}", file=file)
+    if assumed := forecast.assumed:
+        print(f"not prepared, so that a part of it counts as the official release: {', '.join(assumed)}", file=file)
     if unknown := forecast.costs.unknown(forecast.nodes):
         print(f"of unknown size, so that trainings on it count as nothing: {', '.join(unknown)}", file=file)
     for label, text in {**amounts(forecast), **times(forecast)}.items():

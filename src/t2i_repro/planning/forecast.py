@@ -46,6 +46,15 @@ class Forecast:
         """Datasets that are needed and not here."""
         return sorted({self.costs.dataset_of(node) for node in self.of_kind("prepare")} & self.planner.absent.keys())
 
+    @property
+    def assumed(self) -> list[str]:
+        """Datasets that are here and not prepared, so that their size is not known: the official one is assumed."""
+        params = self.planner.params
+        if params["data_root"] is None:
+            return []
+        raw = {self.costs.dataset_of(node) for node in self.of_kind("prepare") if node.record not in self.built}
+        return sorted(raw - self.planner.absent.keys())
+
     def work(self, node: Node) -> Work:
         return self.costs.work(node)
 

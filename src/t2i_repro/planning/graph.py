@@ -83,7 +83,8 @@ class Graph:
             if self.params["standin"] is None:
                 raise ReproError(
                     f"scale {self.params['scale']!r} is for real data, and data_root is null. Fetch it "
-                    f"(`python -m t2i_repro fetch --help`) and give its folder: --config data_root=FOLDER"
+                    f"(`python -m t2i_repro fetch --help`) and give its folder: `--config data_root=FOLDER` to "
+                    f"Snakemake, `--set data_root=FOLDER` to t2i-repro"
                 )
             spec = {
                 "layout": layout.name,
