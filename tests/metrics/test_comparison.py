@@ -18,6 +18,7 @@ from t2i_repro.audit.verdicts import Verdict, evaluate
 from t2i_repro.core.artefact import Node
 from t2i_repro.core.record import AlreadyBuilt, building, hash_files, write_json
 from t2i_repro.data.layouts import cub
+from t2i_repro.data.layouts.coco import COCO
 from t2i_repro.data.released import COUNTED
 from t2i_repro.metrics import score as score_verb
 from t2i_repro.metrics.comparison import OLD
@@ -106,6 +107,7 @@ def show(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     shutil.copy(project / "params.yaml", tmp_path)
     shutil.copytree(project / "papers", tmp_path / "papers")
     monkeypatch.chdir(tmp_path)
+    np.save("own.npy", np.zeros(1))
     monkeypatch.setattr(graph_module, "manifest_digest", lambda *_: ("ab" * 32, 1))
     monkeypatch.setattr(sizes, "count_splits", lambda *_: {"train": 600, "test": 232})
 
@@ -179,6 +181,10 @@ SYSTEM = "ssa-gan-no-damsm: {base: df-gan, block: semantic-spatial, masks: 7}"
 ID1 = "system: ssa-gan-no-damsm, printed: {is: [4.97, 0.09], fid: 18.54}"
 RELEASED_NETWORK = "  inception-tf: {source: asset, asset: inception-tf-2015, trunk: inception-tf}"
 STANDIN = "  inception-tf: {source: classifier, split: test, trunk: standin}"
+PROVENANCE = {"by": "somebody", "from": "their page", "date": "2021"}
+OUTSIDE = {
+    "cub/ssa-gan-no-damsm": {"source": "samples", "path": "own.npy", "lossy": True, "provenance": PROVENANCE},
+}
 OF_RELEASE = "of the official release"
 
 
@@ -251,7 +257,7 @@ def test_each_change_is_named_everywhere(show: Callable[[Case], Shown], case: Ca
     assert not shown.tidy["comparable"]
     assert shown.tidy["not_comparable"] == why
     assert (shown.claim.word, shown.claim.reasons) == ("cannot tell", (why,))
-    if "/id1/" not in reason:  # those are about the cell
+    if not reason.startswith("ssa-gan/"):  # those are about the cell
         assert not shown.metric["comparable"]
         assert any(reason in obstacle for obstacle in shown.metric["obstacles"])
 
@@ -266,3 +272,17 @@ def test_a_score_of_an_earlier_version_is_not_comparable(show: Callable[[Case], 
     write_json(folder / "record.json", record)
     again = show(Case())
     assert again.cell["not_comparable"] == f"not comparable (paper scale, but: {OLD})"
+
+
+@pytest.mark.parametrize(("lossy", "size"), [(False, 256), (True, 256), (False, 128)])
+def test_outside_samples_of_the_papers_number_and_size_are_comparable(
+    show: Callable[[Case], Shown], lossy: bool, size: int
+) -> None:
+    entry = {**OUTSIDE["cub/ssa-gan-no-damsm"], "lossy": lossy, "image_size": size}
+    why = show(Case({"outside": {"cub/ssa-gan-no-damsm": entry}})).cell["not_comparable"]
+    assert (why is None) == (not lossy and size == 256)
+
+
+@pytest.mark.parametrize(("year", "known"), [(2014, True), (2017, False), (None, False)])
+def test_only_the_year_of_the_papers_is_a_known_release(year: int | None, known: bool) -> None:
+    assert (COCO.release(year) is not None) == known

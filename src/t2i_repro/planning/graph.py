@@ -47,6 +47,7 @@ class Graph:
     def __init__(self, project: Path, overrides: dict[str, Any] | None = None, *, estimate: bool = False):
         self.project, self.estimate = project, estimate
         self.absent: dict[str, str] = {}
+        self.manifests: dict[str, str] = {}  # of raw files, by dataset: identified once, for each file costs a stat
         self.params = Params(resolve_scale(read_params(project, overrides)))
         registry = load_registry(project)
         self.registry, self.definitions = registry.papers, registry.definitions
@@ -94,8 +95,10 @@ class Graph:
             }
             return {"raw": self.add("standin", f"raw-{dataset}", spec)}, {"manifest": None}, {}
         base = Path(self.params["data_root"]) / entry.get("folder", layout.folder)
-        manifest, _ = manifest_digest(layout, base, year, self.project / "results/.cache/raw.json")
-        return {}, {"manifest": manifest}, {"raw_root": str(base)}
+        if dataset not in self.manifests:
+            cache = self.project / "results/.cache/raw.json"
+            self.manifests[dataset], _ = manifest_digest(layout, base, year, cache)
+        return {}, {"manifest": self.manifests[dataset]}, {"raw_root": str(base)}
 
     def content(self, folder: Path, suffixes: tuple[str, ...]) -> str:
         """Digest of the files below a folder of ``data_root`` whose names end in ``suffixes``."""
