@@ -20,7 +20,7 @@ from t2i_repro.core.record import Build
 from t2i_repro.errors import Diverged, Interrupted
 
 JOURNAL = Path("results/journal.jsonl")
-PAUSE = Path("results/pause")  # a verb: the first job of it waits until the file `go` is there
+PAUSE = Path("results/pause")  # kinds: their jobs wait until the file `go` is there
 PATIENCE = Path("results/patience")  # number of steps of a training; absent: none
 FAIL = Path("results/fail")  # "KIND STATUS": jobs of this kind fail with this status
 ON_THE_GPU = ("pretrain", "train", "sample", "embed")
@@ -61,16 +61,11 @@ def run(node: Node, out: Path, build: Build) -> None:
 
 
 def pause(node: Node) -> None:
-    """Wait for the test, if this is the job that it wants to see running."""
-    try:
-        if PAUSE.read_text() != node.kind:
-            return
-        PAUSE.rename(PAUSE.with_name("paused"))  # by one job only
-    except FileNotFoundError:
-        return
-    note(verb="paused", name=node.name, digest=node.digest)
-    while not PAUSE.with_name("go").exists():
-        time.sleep(0.05)
+    """Wait for the test, if this is a job of a kind that it wants to see running."""
+    if PAUSE.exists() and node.kind in PAUSE.read_text().split():
+        note(verb="paused", kind=node.kind, record=node.record)
+        while not PAUSE.with_name("go").exists():
+            time.sleep(0.05)
 
 
 def fail(node: Node) -> None:

@@ -1,5 +1,6 @@
 """The files of an artefact, and whether they are what its record says."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -49,10 +50,11 @@ def mismatch(folder: Path, name: str, recorded: dict[str, Any], contents: bool =
     return None
 
 
-def check_files(folder: Path, record: dict[str, Any], contents: bool = True) -> None:
-    """Raise ReproError when a file of an artefact is not what its record says."""
+def check_files(folder: Path, record: dict[str, Any], largest: float = math.inf) -> None:
+    """Raise ReproError when a file of an artefact is not what its record says. Of files of more than ``largest`` bytes
+    only the size is compared."""
     for name, recorded in record.get("files", {}).items():
-        wrong = mismatch(folder, name, recorded, contents)
+        wrong = mismatch(folder, name, recorded, contents=recorded["size"] <= largest)
         if wrong is not None:
             raise not_as_recorded(folder, wrong)
 
