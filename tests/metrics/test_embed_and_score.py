@@ -115,7 +115,7 @@ def test_weights_that_are_not_the_recorded_ones_are_refused(world: EvaluationPro
     path = Path(world.network.folder) / "classifier.pt"
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # of the same size
-    with pytest.raises(ReproError, match="classifier.pt: SHA-256"):
+    with pytest.raises(ReproError, match=r"classifier\.pt: SHA-256"):
         world.embed(world.sample(noise(4)))
 
 
