@@ -1,6 +1,7 @@
 """Runs of sentence systems through the verbs: trained, the second upon the first, and sampled."""
 
 import csv
+import json
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,8 @@ import torch
 from flow import HOW, build
 
 from t2i_repro.core.artefact import KINDS, Input, Node
-from t2i_repro.core.record import building, read_record
+from t2i_repro.core.files import hash_files
+from t2i_repro.core.record import building, read_record, write_json
 from t2i_repro.data.prepared import Prepared
 from t2i_repro.errors import ReproError
 from t2i_repro.models.encoders.char_cnn_rnn import characters
@@ -92,6 +94,10 @@ def wake(flow: Flow, run: str) -> None:
         elif name.endswith("running_var"):
             value.fill_(1)
     save_torch(flow.folder / f"{run}-awake/generator.pt", state)
+    record = flow.folder / f"{run}-awake/record.json"
+    content = json.loads(record.read_text())
+    record.unlink()
+    write_json(record, {**content, "files": hash_files(record.parent)})
 
 
 def sample(flow: Flow, run: str, out: str, **changes: Any) -> Path:
