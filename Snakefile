@@ -26,8 +26,8 @@ configfile: "params.yaml"
 report: "workflow/report/workflow.rst"
 
 
-# For --sdm apptainer, built from workflow/container.def (docs/slurm.md).
-container: str(Path(here, "t2i-repro.sif"))
+# For --sdm apptainer: in the working directory, built from workflow/container.def (docs/slurm.md).
+container: "t2i-repro.sif"
 
 
 try:
