@@ -7,7 +7,6 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,18 +93,6 @@ class Training:
         """The attempts, as soon as there are so many."""
         return wait_for(self.copy, "train started", times)
 
-    def check_resumed(self, snakemake: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
-        """Wait for the end. Every attempt but the first must have gone on from a later step. Returns the attempts."""
-        _, said = snakemake.communicate(timeout=240)
-        assert snakemake.returncode == 0, said.decode()
-        attempts, (finished,) = self.started(), wait_for(self.copy, "train")
-        first_steps = [attempt["first_step"] for attempt in attempts]
-        assert first_steps[0] == 0
-        assert all(later > earlier for earlier, later in pairwise(first_steps))
-        assert len(attempts) > 1
-        assert finished["first_step"] == first_steps[-1]
-        return attempts
-
 
 @pytest.fixture(scope="session")
 def ready_to_train(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
@@ -120,11 +107,10 @@ def training(ready_to_train: Copy, tmp_path: Path, slurm_commands: Path) -> Trai
     return Training(ready_to_train.again(tmp_path / "training"), slurm_commands)
 
 
-def test_a_training_that_is_stopped_requeued_and_preempted_goes_on_each_time(training: Training) -> None:
+def test_a_training_that_is_killed_requeued_or_preempted_goes_on_each_time(training: Training) -> None:
     snakemake = training.start(120)
-    (first,) = training.started()
-    time.sleep(1)
-    training.slurm("scancel", "--signal=TERM", first["slurm_job"])  # as a person or a shutdown may send it
+    training.started()
+    os.kill(training.pid(), signal.SIGKILL)  # as the kernel does when a job needs too much memory; it saves nothing
 
     second = training.started(2)[1]
     time.sleep(1)
@@ -139,45 +125,44 @@ def test_a_training_that_is_stopped_requeued_and_preempted_goes_on_each_time(tra
     time.sleep(1)
     urgent = ("--partition=urgent", "--gres=gpu:1", f"--chdir={training.copy.folder}", "--output=urgent.log")
     training.slurm("sbatch", *urgent, "--wrap", "sleep 3")
-    attempts = training.check_resumed(snakemake)
-    jobs = [attempt["slurm_job"] for attempt in attempts]
-    assert len(jobs) == 4
+    _, said = snakemake.communicate(timeout=240)
+    assert snakemake.returncode == 0, said.decode()
+
+    jobs, steps = zip(*((line["slurm_job"], line["first_step"]) for line in training.started(4)), strict=True)
     assert jobs[0] != jobs[1] == jobs[2]  # a requeued job keeps its number
+    assert 0 == steps[0] == steps[1] < steps[2] < steps[3]
+    assert wait_for(training.copy, "train")[0]["first_step"] == steps[3]
 
 
-def test_a_time_limit_shorter_than_the_training_is_no_end(training: Training) -> None:
-    """--signal in the profile: SLURM warns a job before its time is over."""
+def test_a_mistake_is_made_once(training: Training) -> None:
+    (training.copy.folder / "results/fail").write_text("train 76")
+    snakemake = training.start(20, "--retries", "1")
+    snakemake.communicate(timeout=240)
+    assert snakemake.returncode == 1
+    assert [line["verb"] for line in training.copy.journal() if line["verb"] == "failed"] == ["failed"]
+    assert len(list((training.copy.folder / "results/slurm-logs").rglob("*.log"))) == 2
+
+
+def test_a_training_outlives_its_time_limit_and_its_snakemake(training: Training) -> None:
     of_profile = "train:slurm_extra='--signal=TERM@300'"  # --set-resources takes the place of all that the profile sets
-    training.check_resumed(training.start(400, "--set-resources", "train:runtime=1", of_profile))
-
-
-def test_a_snakemake_that_is_stopped_takes_its_jobs_along_and_goes_on_later(training: Training) -> None:
-    snakemake = training.start(100)
-    training.started()
+    limit = ("--set-resources", "train:runtime=1", of_profile)
+    snakemake = training.start(1000, *limit)
+    training.started(2)  # after SLURM's signal
     time.sleep(1)
-    snakemake.send_signal(signal.SIGINT)
+    snakemake.send_signal(signal.SIGINT)  # it cancels its jobs
     snakemake.communicate(timeout=120)
     assert snakemake.returncode == 1
     deadline = time.monotonic() + 60
     while training.slurm("squeue", "--noheader").strip():
         assert time.monotonic() < deadline, "jobs are left"
         time.sleep(0.5)
-    training.check_resumed(training.start(100))
 
-
-def test_a_killed_job_is_tried_again_and_a_mistake_is_not(training: Training) -> None:
-    """The kernel kills a job that needs too much memory in this way."""
-    snakemake = training.start(100, "--retries", "2")
-    training.started()
-    (training.copy.folder / "results/fail").write_text("train 76")  # from the second attempt on
-    os.kill(training.pid(), signal.SIGKILL)
-    snakemake.communicate(timeout=240)
-    assert snakemake.returncode == 1
-    assert [line["verb"] for line in training.copy.journal() if line["verb"] != "pretrain"][-2:] == [
-        "train started",
-        "failed",
-    ]
-    assert len(list((training.copy.folder / "results/slurm-logs").rglob("*.log"))) == 3
+    saved = int((training.copy.folder / training.node.folder / ".state").read_text())
+    snakemake = training.start(saved + 20, *limit)
+    _, said = snakemake.communicate(timeout=240)
+    assert snakemake.returncode == 0, said.decode()
+    steps = [attempt["first_step"] for attempt in training.started(3)]
+    assert 0 == steps[0] < steps[1] < saved == steps[2]
 
 
 def wait_for(copy: Copy, verb: str, times: int = 1, seconds: float = 60) -> list[dict[str, Any]]:
