@@ -123,7 +123,8 @@ class Chaos:
                     content = parse_record(path)
                     check_files(path.parent, content)
                     self.check(record, content)
-            except ReproError:
+            except ReproError as error:
+                self.log(f"  {record}: {error}")
                 found.append(node)
         return found
 
@@ -339,11 +340,10 @@ def contents(copy: Copy) -> dict[str, dict[str, str]]:
 
 
 def hashes(record: dict[str, Any]) -> dict[str, str]:
-    """SHA-256 of an artefact's files but those that tell the time: TensorBoard's, and the records in a store."""
+    """SHA-256 of an artefact's files but those that tell the time: TensorBoard's, the page, records in a store."""
+    times = ("tensorboard/", "record.json") if record["kind"] != "report" else ("",)
     files = record["files"].items()
-    return {
-        name: file["sha256"] for name, file in files if not name.endswith("record.json") and "tensorboard" not in name
-    }
+    return {name: file["sha256"] for name, file in files if not any(part in name for part in times)}
 
 
 def main() -> int:
