@@ -40,3 +40,10 @@ def reproduced_once(project: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def reproduced(reproduced_once: tuple[Copy, Done], tmp_path: Path) -> Copy:
     """A project in which `dvc repro` built everything; committed, dvc.lock too."""
     return reproduced_once[0].again(tmp_path / "reproduced")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of this folder run Snakemake or DVC on a copy of the project: none of them is quick."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.slow)
